@@ -1,0 +1,143 @@
+//! The schema of the database, one file a migration, for PostgreSQL and SQLite alike.
+//!
+//! Every key contains `hotel_id`, so that the tables can be distributed by hotel. There are no
+//! triggers, no foreign keys across hotels and no defaults that read a clock.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+mod m20261124_000001_initial;
+
+/// Key of the PostgreSQL advisory lock that lets one migrator run at a time ("plgmigr").
+const MIGRATION_LOCK: i64 = 0x70_6c67_6d69_6772;
+
+/// All migrations, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261124_000001_initial::Migration)]
+    }
+}
+
+/// Whether a database's schema is the one this program was built for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Every migration is applied; perhaps later ones too, by a newer program.
+    Current,
+    /// These migrations are still to be applied, oldest first.
+    Behind(Vec<String>),
+}
+
+/// Compares the database with the migrations, without writing.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn schema_state(db: &DatabaseConnection) -> Result<SchemaState, DbErr> {
+    let known: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+        return Ok(SchemaState::Behind(known));
+    }
+    let query = Query::select().column("version").from("seaql_migrations").to_owned();
+    let rows = db.query_all(&query).await?;
+    let applied: Vec<String> =
+        rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
+    let pending: Vec<String> = known.into_iter().filter(|name| !applied.contains(name)).collect();
+    Ok(if pending.is_empty() { SchemaState::Current } else { SchemaState::Behind(pending) })
+}
+
+/// Applies every pending migration in one transaction. Several migrators may start at once.
+///
+/// # Errors
+/// When the database refuses; nothing is changed then.
+pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let txn = begin_alone(db).await?;
+    Migrator::up(&txn, None).await?;
+    txn.commit().await
+}
+
+/// Reverts the last `steps` migrations in one transaction.
+///
+/// # Errors
+/// When the database refuses; nothing is changed then.
+pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), DbErr> {
+    let txn = begin_alone(db).await?;
+    Migrator::down(&txn, Some(steps)).await?;
+    txn.commit().await
+}
+
+/// Drops every table with all its data, and applies every migration.
+///
+/// # Errors
+/// When the database refuses; nothing is changed then.
+pub async fn fresh(db: &DatabaseConnection) -> Result<(), DbErr> {
+    let txn = begin_alone(db).await?;
+    Migrator::down(&txn, None).await?;
+    Migrator::up(&txn, None).await?;
+    txn.commit().await
+}
+
+/// Whether the database holds product events.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn has_events(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    if !SchemaManager::new(db).has_table("product_event").await? {
+        return Ok(false);
+    }
+    let any = Query::select().expr(Expr::val(1)).from("product_event").limit(1).to_owned();
+    Ok(db.query_one(&any).await?.is_some())
+}
+
+/// Connects with one connection, creating a SQLite file and its folder where absent.
+///
+/// # Errors
+/// When there is no database to be reached at the URL.
+pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
+    create_sqlite_folder(url)?;
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false).connect_timeout(CONNECT_DEADLINE);
+    options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(SQLITE_BUSY_DEADLINE));
+    Database::connect(options).await
+}
+
+/// How long to wait for a database server to answer.
+const CONNECT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long to wait for another process that writes to the same SQLite file.
+const SQLITE_BUSY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Creates the folder of a SQLite file, as SQLite itself creates only the file.
+///
+/// # Errors
+/// When the folder cannot be created.
+pub fn create_sqlite_folder(url: &str) -> Result<(), DbErr> {
+    let Some(rest) = url.strip_prefix("sqlite:") else { return Ok(()) };
+    let path = rest.trim_start_matches("//").split('?').next().unwrap_or_default();
+    match std::path::Path::new(path).parent() {
+        Some(folder) if !path.starts_with(':') && !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).map_err(|e| {
+                DbErr::Custom(format!("cannot create folder {}: {e}", folder.display()))
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Begins a transaction that no other migrator shares its time with.
+async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let txn = db.begin_with_options(options).await?;
+    if txn.get_database_backend() == DbBackend::Postgres {
+        let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
+        txn.execute_unprepared(&lock).await?;
+    }
+    Ok(txn)
+}

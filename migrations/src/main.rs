@@ -1,0 +1,101 @@
+//! `migrate`: brings a database to the schema that the services expect.
+
+use clap::{Parser, Subcommand};
+use migrations::SchemaState;
+use std::process::ExitCode;
+
+/// Brings a database to the schema that ingest-api and rollup-worker expect.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// postgres://… or sqlite://…
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        global = true,
+        default_value = "sqlite://data/plg.db?mode=rwc"
+    )]
+    database_url: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Apply every pending migration (safe to run at any time, also several at once)
+    Up,
+    /// Revert migrations, newest first. Their tables' data is lost
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+    /// Say which migrations are pending; exits with 1 if any is
+    Status,
+    /// Drop all tables and apply every migration
+    Fresh {
+        /// Do so even if the database holds events
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Database(#[from] sea_orm_migration::sea_orm::DbErr),
+    #[error("the database holds events, which would be lost: say `migrate fresh --yes` to do it")]
+    HoldsEvents,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok((code, message)) => {
+            say(&message);
+            code
+        }
+        Err(failure) => {
+            complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(ExitCode, String), Failure> {
+    let db = migrations::connect(&arguments.database_url).await?;
+    let mut code = ExitCode::SUCCESS;
+    match arguments.command {
+        Command::Up => migrations::up(&db).await?,
+        Command::Down { steps } => migrations::down(&db, steps).await?,
+        Command::Fresh { yes } if !yes && migrations::has_events(&db).await? => {
+            return Err(Failure::HoldsEvents);
+        }
+        Command::Fresh { .. } => migrations::fresh(&db).await?,
+        Command::Status => {}
+    }
+    let message = match migrations::schema_state(&db).await? {
+        SchemaState::Current => "schema is current".to_owned(),
+        SchemaState::Behind(pending) => {
+            if matches!(arguments.command, Command::Status) {
+                code = ExitCode::FAILURE;
+            }
+            let list = pending.join("\n  ");
+            format!("{} pending; `migrate up` applies:\n  {list}", pending.len())
+        }
+    };
+    db.close().await?;
+    Ok((code, message))
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command line tool")]
+fn say(message: &str) {
+    println!("{message}");
+}
+
+#[expect(clippy::print_stderr, reason = "the complaint of a command line tool")]
+fn complain(failure: &Failure) {
+    eprintln!("migrate: {failure}");
+}
