@@ -1,0 +1,8 @@
+//! What both services need besides their work: configuration, logging and a clock.
+
+pub mod clock;
+pub mod logging;
+pub mod settings;
+
+pub use clock::{Clock, SharedClock, SystemClock};
+pub use settings::Settings;

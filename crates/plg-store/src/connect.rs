@@ -1,0 +1,226 @@
+//! Opening databases, each with the settings it needs to keep the promises.
+
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The embedded default.
+pub const DEFAULT_DATABASE_URL: &str = "sqlite://data/plg.db?mode=rwc";
+
+/// How long to wait for a new connection, or for a free one of a pool.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// How long PostgreSQL may work on one statement of a service.
+pub const STATEMENT_DEADLINE: Duration = Duration::from_millis(2_000);
+/// How long to wait for another process that writes to the same SQLite file.
+pub const SQLITE_BUSY_DEADLINE: Duration = Duration::from_millis(2_000);
+
+/// Where the database is. Neither `Display` nor `Debug` shows a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+/// The text is no URL of a database that this program knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must begin with postgres:// or sqlite:")]
+pub struct DatabaseUrlError;
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {
+        let known = ["postgres://", "postgresql://", "sqlite:"];
+        if known.iter().any(|scheme| text.starts_with(scheme)) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(DatabaseUrlError)
+        }
+    }
+}
+
+impl Default for DatabaseUrl {
+    fn default() -> Self {
+        Self(DEFAULT_DATABASE_URL.to_owned())
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("sqlite", &self.0));
+        match rest.rsplit_once('@') {
+            Some((user, host)) => {
+                let user = user.split(':').next().unwrap_or_default();
+                write!(f, "{scheme}://{user}:***@{host}")
+            }
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+impl serde::Serialize for DatabaseUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for DatabaseUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl DatabaseUrl {
+    /// The URL itself, with its password.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is an embedded SQLite database.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// The file of an embedded database. `None` on a server and in memory.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        let in_memory = self.0.contains(":memory:") || self.0.contains("mode=memory");
+        if !self.is_embedded() || in_memory {
+            return None;
+        }
+        let options: SqliteConnectOptions = self.0.parse().ok()?;
+        Some(options.get_filename().to_owned())
+    }
+}
+
+/// Opens a pool of at most `max_connections`, for reading and for rare writes.
+///
+/// # Errors
+/// When no database answers within [`CONNECT_DEADLINE`].
+pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = options(url, Some(STATEMENT_DEADLINE));
+    options.max_connections(max_connections).min_connections(0);
+    Database::connect(options).await
+}
+
+/// A pool that connects when it is first used, so that a service can start without its database.
+///
+/// # Errors
+/// When the URL cannot be understood.
+pub async fn lazy_pool(url: &DatabaseUrl, max: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = options(url, Some(STATEMENT_DEADLINE));
+    options.max_connections(max).min_connections(0).connect_lazy(true);
+    Database::connect(options).await
+}
+
+/// Opens one connection that its owner keeps: without the pool's test before each use, and without
+/// a limit on its life. Whoever sees it fail drops it and opens another.
+///
+/// # Errors
+/// When no database answers within [`CONNECT_DEADLINE`].
+pub async fn single(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+    connect_once(options(url, Some(STATEMENT_DEADLINE))).await
+}
+
+/// Opens one connection as [`single`] does, for statements that may take as long as the caller says
+/// (`None`: for ever). It never creates a SQLite file.
+///
+/// # Errors
+/// When no database answers within [`CONNECT_DEADLINE`], or the SQLite file does not exist.
+pub async fn single_for_long_statements(
+    url: &DatabaseUrl,
+    statement_deadline: Option<Duration>,
+) -> Result<DatabaseConnection, DbErr> {
+    let mut options = options(url, statement_deadline);
+    options.map_sqlx_sqlite_opts(|sqlite| sqlite_options(sqlite).create_if_missing(false));
+    connect_once(options).await
+}
+
+async fn connect_once(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    options
+        .max_connections(1)
+        .min_connections(1)
+        .test_before_acquire(false)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>);
+    Database::connect(options).await
+}
+
+fn options(url: &DatabaseUrl, statement_deadline: Option<Duration>) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.expose());
+    options.sqlx_logging(false).connect_timeout(CONNECT_DEADLINE).acquire_timeout(CONNECT_DEADLINE);
+    options.map_sqlx_postgres_opts(move |postgres| {
+        // Zero is no deadline.
+        let deadline = statement_deadline.unwrap_or_default().as_millis().to_string();
+        postgres.application_name("plg").options([
+            // A generic plan made while a table was empty reads it whole for ever after.
+            ("plan_cache_mode", "force_custom_plan"),
+            ("statement_timeout", deadline.as_str()),
+            ("idle_in_transaction_session_timeout", "10000"),
+        ])
+    });
+    options.map_sqlx_sqlite_opts(sqlite_options);
+    options
+}
+
+fn sqlite_options(sqlite: SqliteConnectOptions) -> SqliteConnectOptions {
+    sqlite
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL would lose acknowledged commits when the power fails.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(SQLITE_BUSY_DEADLINE)
+}
+
+/// Begins a transaction that will write.
+///
+/// SQLite has to take its write lock at once: a transaction that reads first and writes later
+/// fails as soon as another one has written in between.
+///
+/// # Errors
+/// When the database cannot be reached, or (SQLite) is busy for too long.
+pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    db.begin_with_options(options).await
+}
+
+/// Whether the connection leads to PostgreSQL.
+#[must_use]
+pub fn is_postgres(db: &impl sea_orm::ConnectionTrait) -> bool {
+    db.get_database_backend() == DbBackend::Postgres
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_stay_inside() {
+        let url: DatabaseUrl = "postgres://plg:geh@im@db.example/plg".parse().unwrap();
+        assert_eq!(url.to_string(), "postgres://plg:***@db.example/plg");
+        assert_eq!(format!("{url:?}"), "DatabaseUrl(postgres://plg:***@db.example/plg)");
+        assert!("mysql://x".parse::<DatabaseUrl>().is_err());
+    }
+
+    #[test]
+    fn an_embedded_database_has_a_file() {
+        let file = |url: &str| url.parse::<DatabaseUrl>().unwrap().file();
+        assert_eq!(file(DEFAULT_DATABASE_URL), Some(PathBuf::from("data/plg.db")));
+        assert_eq!(file("sqlite:/tmp/a%20b.db"), Some(PathBuf::from("/tmp/a b.db")));
+        assert_eq!(file("sqlite::memory:"), None);
+        assert_eq!(file("postgres://plg@db.example/plg"), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! Where PostgreSQL and SQLite differ. Everything else in this crate is written once.
+//!
+//! | | PostgreSQL | SQLite |
+//! |---|---|---|
+//! | many rows as a source | one array per column, through `unnest` | `VALUES` |
+//! | row locks | `FOR UPDATE` | the write transaction is the lock |
+//! | several writes | one statement of several CTEs | one after the other |
+//! | JSON | `jsonb` | text |
+//! | a count beside each row | `LATERAL` | `GROUP BY` |
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::sea_query::ArrayType;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use std::fmt::Write as _;
+use uuid::Uuid;
+
+/// A statement under construction: text and bound values in their order.
+#[derive(Debug, Clone)]
+pub(crate) struct Sql {
+    backend: DbBackend,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    Text(String),
+    Bind(Value),
+}
+
+impl Sql {
+    pub(crate) fn new(db: &impl ConnectionTrait, text: &str) -> Self {
+        let parts = vec![Part::Text(text.to_owned())];
+        Self { backend: db.get_database_backend(), parts }
+    }
+
+    pub(crate) fn text(mut self, text: &str) -> Self {
+        self.parts.push(Part::Text(text.to_owned()));
+        self
+    }
+
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.parts.push(Part::Bind(value.into()));
+        self
+    }
+
+    /// The rows as a table named `t`.
+    pub(crate) fn rows(mut self, rows: Rows) -> Self {
+        match self.backend {
+            DbBackend::Postgres => rows.push_unnest(&mut self.parts),
+            _ => rows.push_values(&mut self.parts),
+        }
+        self
+    }
+
+    /// `column` is one of `ids`.
+    pub(crate) fn any_of(mut self, column: &str, ids: impl IntoIterator<Item = Uuid>) -> Self {
+        let ids = ids.into_iter().map(Value::from);
+        if self.backend == DbBackend::Postgres {
+            self.parts.push(Part::Text(format!("{column} = any(")));
+            let array = Value::Array(ArrayType::Uuid, Some(Box::new(ids.collect())));
+            self.parts.push(Part::Bind(array));
+        } else {
+            self.parts.push(Part::Text(format!("{column} in (")));
+            for (index, id) in ids.enumerate() {
+                if index > 0 {
+                    self.parts.push(Part::Text(", ".to_owned()));
+                }
+                self.parts.push(Part::Bind(id));
+            }
+        }
+        self.text(")")
+    }
+
+    /// Locks the rows of the table with this alias until the transaction ends.
+    pub(crate) fn for_update_of(self, alias: &str) -> Self {
+        match self.backend {
+            DbBackend::Postgres => self.text(&format!(" for update of {alias}")),
+            _ => self,
+        }
+    }
+
+    /// A text expression, stored as JSON.
+    pub(crate) fn json(self, expression: &str) -> Self {
+        match self.backend {
+            DbBackend::Postgres => self.text(&format!("cast({expression} as jsonb)")),
+            _ => self.text(expression),
+        }
+    }
+
+    /// The id of the running transaction, by which its outcome can be looked up later.
+    pub(crate) fn transaction_id(self) -> Self {
+        match self.backend {
+            DbBackend::Postgres => self.text("cast(cast(pg_current_xact_id() as text) as bigint)"),
+            _ => self.text("0"),
+        }
+    }
+
+    /// Closes `select columns… from source` with aggregates over the rows of `table` (alias `e`)
+    /// that meet the condition, one set of aggregates for each row of the source.
+    pub(crate) fn aggregates_beside(
+        db: &impl ConnectionTrait,
+        columns: &str,
+        aggregates: &str,
+        source: impl FnOnce(Self) -> Self,
+        (table, condition): (&str, &str),
+    ) -> Self {
+        if db.get_database_backend() == DbBackend::Postgres {
+            source(Self::new(db, &format!("select {columns}, a.* from ")))
+                .text(&format!(" cross join lateral (select {aggregates} from {table} e "))
+                .text(&format!("where {condition}) a"))
+        } else {
+            source(Self::new(db, &format!("select {columns}, {aggregates} from ")))
+                .text(&format!(" left join {table} e on {condition} group by {columns}"))
+        }
+    }
+
+    pub(crate) fn statement(self) -> Statement {
+        let (mut text, mut values) = (String::new(), Vec::new());
+        render(self.parts, &mut text, &mut values);
+        Statement::from_sql_and_values(self.backend, text, values)
+    }
+}
+
+fn render(parts: Vec<Part>, text: &mut String, values: &mut Vec<Value>) {
+    for part in parts {
+        match part {
+            Part::Text(part) => text.push_str(&part),
+            Part::Bind(value) => {
+                values.push(value);
+                // Writing to a String cannot fail.
+                let _ = write!(text, "${}", values.len());
+            }
+        }
+    }
+}
+
+/// Runs writes that do not depend on each other's effects, in as few round trips as possible.
+pub(crate) async fn execute_all(db: &impl ConnectionTrait, writes: Vec<Sql>) -> Result<(), DbErr> {
+    let backend = db.get_database_backend();
+    if backend != DbBackend::Postgres {
+        for write in writes {
+            db.execute_raw(write.statement()).await?;
+        }
+        return Ok(());
+    }
+    let (mut text, mut values) = (String::new(), Vec::new());
+    let last = writes.len().saturating_sub(1);
+    for (index, write) in writes.into_iter().enumerate() {
+        if index < last {
+            text.push_str(if index == 0 { "with " } else { ", " });
+            let _ = write!(text, "w{index} as (");
+        } else {
+            text.push(' ');
+        }
+        render(write.parts, &mut text, &mut values);
+        if index < last {
+            text.push(')');
+        }
+    }
+    if !text.is_empty() {
+        db.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    }
+    Ok(())
+}
+
+/// Rows to hand to a statement, column by column.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    columns: Vec<Column>,
+}
+
+#[derive(Debug)]
+struct Column {
+    name: &'static str,
+    kind: ArrayType,
+    sql_type: &'static str,
+    values: Vec<Value>,
+}
+
+impl Rows {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn column(
+        mut self,
+        name: &'static str,
+        (kind, sql_type): (ArrayType, &'static str),
+        values: impl Iterator<Item = Value>,
+    ) -> Self {
+        self.columns.push(Column { name, kind, sql_type, values: values.collect() });
+        self
+    }
+
+    pub(crate) fn uuid(self, name: &'static str, values: impl Iterator<Item = Uuid>) -> Self {
+        self.column(name, (ArrayType::Uuid, "uuid"), values.map(Value::from))
+    }
+
+    pub(crate) fn int(self, name: &'static str, values: impl Iterator<Item = i32>) -> Self {
+        self.column(name, (ArrayType::Int, "int"), values.map(Value::from))
+    }
+
+    pub(crate) fn big_int(self, name: &'static str, values: impl Iterator<Item = i64>) -> Self {
+        self.column(name, (ArrayType::BigInt, "bigint"), values.map(Value::from))
+    }
+
+    pub(crate) fn text(self, name: &'static str, values: impl Iterator<Item = String>) -> Self {
+        self.column(name, (ArrayType::String, "text"), values.map(Value::from))
+    }
+
+    /// Arrays hold no NULL here: absent is the empty text, which no identifier is. Read it back
+    /// with `nullif(t.column, '')`.
+    pub(crate) fn optional_text(
+        self,
+        name: &'static str,
+        values: impl Iterator<Item = Option<String>>,
+    ) -> Self {
+        self.text(name, values.map(Option::unwrap_or_default))
+    }
+
+    pub(crate) fn date(self, name: &'static str, values: impl Iterator<Item = NaiveDate>) -> Self {
+        self.column(name, (ArrayType::ChronoDate, "date"), values.map(Value::from))
+    }
+
+    pub(crate) fn instant(
+        self,
+        name: &'static str,
+        values: impl Iterator<Item = DateTime<Utc>>,
+    ) -> Self {
+        let kind = (ArrayType::ChronoDateTimeUtc, "timestamptz");
+        self.column(name, kind, values.map(Value::from))
+    }
+
+    fn push_unnest(self, parts: &mut Vec<Part>) {
+        let names = self.columns.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
+        for (index, column) in self.columns.into_iter().enumerate() {
+            parts.push(Part::Text(if index == 0 { "unnest(" } else { ", " }.to_owned()));
+            parts.push(Part::Bind(Value::Array(column.kind, Some(Box::new(column.values)))));
+            parts.push(Part::Text(format!("::{}[]", column.sql_type)));
+        }
+        parts.push(Part::Text(format!(") as t({names})")));
+    }
+
+    fn push_values(self, parts: &mut Vec<Part>) {
+        let mut text = String::from("(select ");
+        for (index, column) in self.columns.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            let _ = write!(text, "{comma}column{} as {}", index + 1, column.name);
+        }
+        text.push_str(" from (values ");
+        let rows = self.columns.first().map_or(0, |column| column.values.len());
+        let mut columns: Vec<_> = self.columns.into_iter().map(|c| c.values.into_iter()).collect();
+        for row in 0..rows {
+            text.push_str(if row == 0 { "(" } else { ", (" });
+            for (index, value) in columns.iter_mut().filter_map(Iterator::next).enumerate() {
+                if index > 0 {
+                    text.push_str(", ");
+                }
+                parts.push(Part::Text(std::mem::take(&mut text)));
+                parts.push(Part::Bind(value));
+            }
+            text.push(')');
+        }
+        text.push_str(")) as t");
+        parts.push(Part::Text(text));
+    }
+}

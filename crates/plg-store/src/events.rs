@@ -1,0 +1,157 @@
+//! The event log.
+
+use crate::dialect::{Rows, Sql};
+use crate::error::StoreError;
+use crate::schema::product_event;
+use plg_core::calendar::Month;
+use plg_core::catalogue::EventType;
+use plg_core::event::{EventData, RecordedEvent};
+use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::sync::Arc;
+
+/// A place in a hotel's log. Listings go on behind it, towards the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The month.
+    pub month: Month,
+    /// The sequence number in it.
+    pub seq: i64,
+}
+
+/// One page of a hotel's log.
+#[derive(Debug)]
+pub struct Page {
+    /// Newest first.
+    pub events: Vec<RecordedEvent>,
+    /// Where the next page begins; `None` at the end of the log.
+    pub next: Option<Position>,
+}
+
+/// Rows looked through for one page at the most, so that a rare type cannot read a whole log. Such
+/// a page has fewer events than asked for, and a `next`.
+pub const PAGE_SCAN_MAX: u64 = 10_000;
+
+/// Lists a hotel's events, newest first, `limit` at a time, from behind a position.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    hotel_id: HotelId,
+    event_type: Option<EventType>,
+    behind: Option<Position>,
+    limit: u64,
+) -> Result<Page, StoreError> {
+    use product_event::Column;
+
+    let mut log = product_event::Entity::find().filter(Column::HotelId.eq(hotel_id.0));
+    if let Some(Position { month, seq }) = behind {
+        let here = Expr::tuple([Expr::col(Column::Month), Expr::col(Column::Seq)]);
+        let there = Expr::tuple([Expr::val(month.number()), Expr::val(seq)]);
+        log = log.filter(here.lt(there));
+    }
+    log = log.order_by_desc(Column::Month).order_by_desc(Column::Seq);
+
+    let Some(event_type) = event_type else {
+        let rows = log.limit(limit + 1).all(db).await?;
+        return page(rows, limit);
+    };
+    // The last row that this page may look at.
+    let horizon = log
+        .clone()
+        .select_only()
+        .columns([Column::Month, Column::Seq])
+        .offset(PAGE_SCAN_MAX - 1)
+        .limit(1)
+        .into_tuple::<(i32, i64)>()
+        .one(db)
+        .await?;
+    log = log.filter(Column::EventType.eq(event_type.name()));
+    if let Some((month, seq)) = horizon {
+        let here = Expr::tuple([Expr::col(Column::Month), Expr::col(Column::Seq)]);
+        log = log.filter(here.gte(Expr::tuple([Expr::val(month), Expr::val(seq)])));
+    }
+    let mut page = page(log.limit(limit + 1).all(db).await?, limit)?;
+    if let (None, Some((month, seq))) = (page.next, horizon) {
+        page.next = Some(Position { month: month_of(month)?, seq });
+    }
+    Ok(page)
+}
+
+fn page(mut rows: Vec<product_event::Model>, limit: u64) -> Result<Page, StoreError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_last = rows.len() <= limit;
+    rows.truncate(limit);
+    let events = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+    let next = events.last().filter(|_| !is_last);
+    let next = next.map(|event| Position { month: event.month, seq: event.seq });
+    Ok(Page { events, next })
+}
+
+fn month_of(number: i32) -> Result<Month, StoreError> {
+    Month::from_number(number).map_err(|_| StoreError::corrupt("month", number.to_string()))
+}
+
+fn from_row(row: product_event::Model) -> Result<RecordedEvent, StoreError> {
+    fn text<T>(
+        text: Option<String>,
+        parse: impl FnOnce(String) -> Result<T, TextIdError>,
+    ) -> Result<Option<T>, StoreError> {
+        text.map(parse).transpose().map_err(|e| StoreError::corrupt("identifier", e.to_string()))
+    }
+
+    let event_type = row.event_type.parse();
+    Ok(RecordedEvent {
+        event_type: event_type.map_err(|_| StoreError::corrupt("event_type", &row.event_type))?,
+        hotel_id: HotelId(row.hotel_id),
+        user_id: UserId(row.user_id),
+        session_id: text(row.session_id, SessionId::parse)?,
+        event_id: text(row.event_id, EventId::parse)?,
+        dedup_key: text(row.dedup_key, DedupKey::parse)?,
+        event_data: row.event_data.map(EventData::from_stored),
+        month: month_of(row.month)?,
+        day: row.day,
+        seq: row.seq,
+        recorded_at: row.recorded_at,
+    })
+}
+
+/// The write that appends events.
+pub(crate) fn append(db: &impl ConnectionTrait, events: &[Arc<RecordedEvent>]) -> Sql {
+    let rows = Rows::new()
+        .uuid("hotel_id", events.iter().map(|e| e.hotel_id.0))
+        .int("month", events.iter().map(|e| e.month.number()))
+        .big_int("seq", events.iter().map(|e| e.seq))
+        .text("event_type", events.iter().map(|e| e.event_type.name().to_owned()))
+        .uuid("user_id", events.iter().map(|e| e.user_id.0))
+        .optional_text(
+            "session_id",
+            events.iter().map(|e| e.session_id.as_ref().map(ToString::to_string)),
+        )
+        .optional_text(
+            "event_id",
+            events.iter().map(|e| e.event_id.as_ref().map(ToString::to_string)),
+        )
+        .optional_text(
+            "dedup_key",
+            events.iter().map(|e| e.dedup_key.as_ref().map(ToString::to_string)),
+        )
+        .optional_text(
+            "event_data",
+            events.iter().map(|e| e.event_data.as_ref().map(EventData::to_json)),
+        )
+        .date("day", events.iter().map(|e| e.day))
+        .instant("recorded_at", events.iter().map(|e| e.recorded_at));
+    Sql::new(
+        db,
+        "insert into product_event (hotel_id, month, seq, event_type, user_id, session_id, \
+         event_id, dedup_key, event_data, day, recorded_at) \
+         select t.hotel_id, t.month, t.seq, t.event_type, t.user_id, nullif(t.session_id, ''), \
+         nullif(t.event_id, ''), nullif(t.dedup_key, ''), ",
+    )
+    .json("nullif(t.event_data, '')")
+    .text(", t.day, t.recorded_at from ")
+    .rows(rows)
+}

@@ -1,0 +1,114 @@
+//! Registered hotels. A hotel without a row has the default plan, UTC and no overrides.
+
+use crate::error::StoreError;
+use crate::schema::hotel;
+use chrono::{DateTime, Utc};
+use plg_core::calendar::TimeZone;
+use plg_core::ids::HotelId;
+use plg_core::plan::{LimitOverrides, Limits, Plans};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue, ConnectionTrait, EntityTrait, FromQueryResult};
+
+/// What is known about a hotel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Name of its plan; `None` follows the default plan.
+    pub plan: Option<String>,
+    /// Where its days begin.
+    pub time_zone: TimeZone,
+    /// What it has instead of its plan's limits.
+    pub overrides: LimitOverrides,
+}
+
+impl Profile {
+    /// Of a hotel that nobody has registered.
+    #[must_use]
+    pub fn unregistered() -> Self {
+        let overrides = LimitOverrides::default();
+        Self { plan: None, time_zone: TimeZone::default(), overrides }
+    }
+
+    /// The plan's name.
+    #[must_use]
+    pub fn plan<'a>(&'a self, plans: &'a Plans) -> &'a str {
+        self.plan.as_deref().unwrap_or_else(|| plans.default_plan())
+    }
+
+    /// The limits that apply.
+    #[must_use]
+    pub fn limits(&self, plans: &Plans) -> Limits {
+        plans.limits(self.plan(plans), &self.overrides)
+    }
+}
+
+/// The hotel's columns beside others, all NULL when it is not registered.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct ProfileRow {
+    plan: Option<String>,
+    time_zone: Option<String>,
+    limit_overrides: Option<serde_json::Value>,
+}
+
+impl TryFrom<ProfileRow> for Profile {
+    type Error = StoreError;
+
+    fn try_from(row: ProfileRow) -> Result<Self, StoreError> {
+        let (Some(time_zone), Some(overrides)) = (row.time_zone, row.limit_overrides) else {
+            return Ok(Self::unregistered());
+        };
+        Ok(Self {
+            plan: row.plan,
+            time_zone: time_zone
+                .parse()
+                .map_err(|_| StoreError::corrupt("time_zone", &time_zone))?,
+            overrides: serde_json::from_value(overrides.clone())
+                .map_err(|_| StoreError::corrupt("limit_overrides", overrides.to_string()))?,
+        })
+    }
+}
+
+/// The columns of [`ProfileRow`], for a select with the hotel's table as `h`.
+pub(crate) const PROFILE_COLUMNS: &str = "h.plan, h.time_zone, h.limit_overrides";
+
+/// Reads one hotel.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn get(db: &impl ConnectionTrait, hotel_id: HotelId) -> Result<Profile, StoreError> {
+    let Some(row) = hotel::Entity::find_by_id(hotel_id.0).one(db).await? else {
+        return Ok(Profile::unregistered());
+    };
+    Profile::try_from(ProfileRow {
+        plan: Some(row.plan),
+        time_zone: Some(row.time_zone),
+        limit_overrides: Some(row.limit_overrides),
+    })
+}
+
+/// Registers a hotel, or changes it. Takes effect with the next action, on every replica.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn put(
+    db: &impl ConnectionTrait,
+    hotel_id: HotelId,
+    (plan, time_zone, overrides): (&str, TimeZone, LimitOverrides),
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    use hotel::Column;
+
+    let overrides = serde_json::to_value(overrides)
+        .map_err(|_| StoreError::corrupt("limit_overrides", "not representable"))?;
+    let row = hotel::ActiveModel {
+        hotel_id: ActiveValue::Set(hotel_id.0),
+        plan: ActiveValue::Set(plan.to_owned()),
+        time_zone: ActiveValue::Set(time_zone.name().to_owned()),
+        limit_overrides: ActiveValue::Set(overrides),
+        created_at: ActiveValue::Set(now),
+        updated_at: ActiveValue::Set(now),
+    };
+    let changed = [Column::Plan, Column::TimeZone, Column::LimitOverrides, Column::UpdatedAt];
+    let update = OnConflict::column(Column::HotelId).update_columns(changed).to_owned();
+    hotel::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
+    Ok(())
+}

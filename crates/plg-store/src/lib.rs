@@ -1,0 +1,32 @@
+//! Storage: one implementation for PostgreSQL and SQLite.
+//!
+//! A *row function* takes any connection or transaction; whoever owns the operation begins and
+//! commits. The rules are not here but in [`plg_core`]: this crate reads the state, asks, and
+//! writes the answer.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`connect`] | opens pools and single connections, as each database wants them |
+//! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
+//! | [`usage`] | the hotel-months: locking, opening and reading them |
+//! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |
+//! | [`rollup`] | facts and corrections of the reconciliation, and its runs |
+//! | [`schema`] | the tables as SeaORM entities |
+//! | [`error`] | what can go wrong, and what that means for the caller |
+
+pub mod commit;
+pub mod connect;
+mod dialect;
+pub mod error;
+pub mod events;
+pub mod gates;
+pub mod hotels;
+pub mod rollup;
+#[expect(missing_docs, reason = "columns are documented with their tables, in migrations")]
+pub mod schema;
+pub mod seats;
+pub mod usage;
+
+pub use commit::{CommitError, record, record_batch};
+pub use connect::DatabaseUrl;
+pub use error::StoreError;

@@ -1,0 +1,151 @@
+//! Finding the hotel-months to reconcile, and counting their events.
+
+use super::{HotelMonth, Reading, Scope};
+use crate::dialect::{Rows, Sql};
+use crate::error::StoreError;
+use crate::usage::month_of;
+use futures_util::{Stream, StreamExt as _};
+use plg_core::catalogue::{CATALOGUE, Counter};
+use plg_core::ids::HotelId;
+use plg_core::quota::{Counters, PerCounter};
+use plg_core::reconcile::{Facts, Tally};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait};
+
+/// Streams the hotel-months in scope, in order. Without `full` those that have new events, and those
+/// whose counters are not what was last verified: they show damage without a single event read.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn candidates<'db, C: ConnectionTrait + StreamTrait>(
+    db: &'db C,
+    scope: &Scope,
+) -> Result<impl Stream<Item = Result<HotelMonth, StoreError>> + use<'db, C>, StoreError> {
+    let order = " order by hotel_id, month";
+    let statement = select_candidates(db, "hotel_id, month", scope, order);
+    let rows = db.stream_raw(statement).await?;
+    Ok(rows.map(|row| {
+        let row = row?;
+        let hotel_id = HotelId(row.try_get("", "hotel_id")?);
+        Ok(HotelMonth { hotel_id, month: month_of(row.try_get("", "month")?)? })
+    }))
+}
+
+/// How many hotel-months are in scope.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn count_candidates(db: &impl ConnectionTrait, scope: &Scope) -> Result<i64, StoreError> {
+    let row = db.query_one_raw(select_candidates(db, "count(*) as n", scope, "")).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get("", "n"))?)
+}
+
+fn select_candidates(
+    db: &impl ConnectionTrait,
+    columns: &str,
+    scope: &Scope,
+    order: &str,
+) -> Statement {
+    let mut sql = Sql::new(db, &format!("select {columns} from usage_monthly where "));
+    sql = sql.text(if scope.full {
+        "last_seq >= 0"
+    } else {
+        "(last_seq > rolled_seq or imports <> verified_imports or exports <> verified_exports \
+         or active_users <> verified_active_users)"
+    });
+    if let Some(month) = scope.month {
+        sql = sql.text(" and month = ").bind(month.number());
+    }
+    if !scope.hotels.is_empty() {
+        sql = sql.text(" and ").any_of("hotel_id", scope.hotels.iter().map(|hotel| hotel.0));
+    }
+    sql.text(order).statement()
+}
+
+/// Reads hotel-months with their event counts, each from one snapshot.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn read(
+    db: &impl ConnectionTrait,
+    keys: &[HotelMonth],
+    full: bool,
+) -> Result<Vec<Reading>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = db.query_all_raw(select_facts(db, keys, full)).await?;
+    rows.iter().map(|row| reading(row, full)).collect()
+}
+
+const COLUMNS: &str = "u.hotel_id, u.month, u.rollup_version, u.opening_active_users, \
+     u.imports, u.exports, u.active_users, u.verified_imports, u.verified_exports, \
+     u.verified_active_users, u.rolled_seq, u.last_seq, u.missing_events";
+
+fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> Statement {
+    let rows = Rows::new()
+        .uuid("hotel_id", keys.iter().map(|key| key.hotel_id.0))
+        .int("month", keys.iter().map(|key| key.month.number()));
+    let mut aggregates = tally_columns("new", "e.seq > u.rolled_seq");
+    if full {
+        aggregates = format!("{aggregates}, {}", tally_columns("all", "e.seq > 0"));
+    }
+    let floor = if full { "0" } else { "u.rolled_seq" };
+    let condition = format!(
+        "e.hotel_id = u.hotel_id and e.month = u.month and e.seq > {floor} and e.seq <= u.last_seq"
+    );
+    let source = |sql: Sql| {
+        sql.rows(rows)
+            .text(" join usage_monthly u on u.hotel_id = t.hotel_id and u.month = t.month")
+    };
+    Sql::aggregates_beside(db, COLUMNS, &aggregates, source, ("product_event", &condition))
+        .statement()
+}
+
+/// Aggregates that make a [`Tally`] of the events that meet a condition.
+fn tally_columns(prefix: &str, condition: &str) -> String {
+    let mut columns = format!("count(case when {condition} then 1 end) as {prefix}_events");
+    for counter in Counter::ALL {
+        let steps: String = CATALOGUE
+            .iter()
+            .filter_map(|row| {
+                row.effect.filter(|e| e.counter == counter).map(|e| (row.name, e.step))
+            })
+            .map(|(name, step)| format!(" when '{name}' then {step}"))
+            .collect();
+        columns.push_str(&format!(
+            ", coalesce(sum(case when {condition} then case e.event_type{steps} else 0 end end), 0) \
+             as {prefix}_{counter}"
+        ));
+    }
+    columns
+}
+
+fn reading(row: &QueryResult, full: bool) -> Result<Reading, StoreError> {
+    let get = |column: &str| row.try_get::<i64>("", column);
+    let counters = |prefix: &str| {
+        Ok::<_, DbErr>(Counters {
+            imports: get(&format!("{prefix}imports"))?,
+            exports: get(&format!("{prefix}exports"))?,
+            active_users: get(&format!("{prefix}active_users"))?,
+        })
+    };
+    let tally = |prefix: &str| {
+        let events = get(&format!("{prefix}_events"))?;
+        Ok::<_, DbErr>(Tally { events, net: counters(&format!("{prefix}_"))? })
+    };
+    let opening_seats = get("opening_active_users")?;
+    let opening = |c: Counter| if c.carries_over() { opening_seats } else { 0 };
+    let hotel_id = HotelId(row.try_get("", "hotel_id")?);
+    let key = HotelMonth { hotel_id, month: month_of(row.try_get("", "month")?)? };
+    let facts = Facts {
+        opening: PerCounter::from_fn(opening),
+        live: counters("")?,
+        verified: counters("verified_")?,
+        rolled_seq: get("rolled_seq")?,
+        last_seq: get("last_seq")?,
+        known_missing: get("missing_events")?,
+        new: tally("new")?,
+        all: if full { Some(tally("all")?) } else { None },
+    };
+    Ok(Reading { key, version: get("rollup_version")?, facts })
+}

@@ -1,0 +1,89 @@
+//! The seats that are held.
+
+use crate::dialect::{Rows, Sql};
+use crate::error::StoreError;
+use crate::schema::seat;
+use plg_core::decide::Seat;
+use plg_core::ids::{HotelId, SeatUserId, UserId};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+/// Lists a hotel's seats in the order of their users' ids, from the one after `after`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    hotel_id: HotelId,
+    after: Option<SeatUserId>,
+    limit: u64,
+) -> Result<Vec<Seat>, StoreError> {
+    let mut query = seat::Entity::find().filter(seat::Column::HotelId.eq(hotel_id.0));
+    if let Some(after) = after {
+        query = query.filter(seat::Column::SeatUserId.gt(after.0));
+    }
+    let rows = query.order_by_asc(seat::Column::SeatUserId).limit(limit).all(db).await?;
+    Ok(rows.iter().map(from_row).collect())
+}
+
+fn from_row(row: &seat::Model) -> Seat {
+    Seat {
+        hotel_id: HotelId(row.hotel_id),
+        seat_user_id: SeatUserId(row.seat_user_id),
+        added_by: UserId(row.added_by),
+        added_at: row.added_at,
+    }
+}
+
+/// Which of these seats are held.
+pub(crate) async fn held(
+    db: &impl ConnectionTrait,
+    seats: &[(HotelId, SeatUserId)],
+) -> Result<Vec<(HotelId, SeatUserId)>, StoreError> {
+    if seats.is_empty() {
+        return Ok(Vec::new());
+    }
+    let select = Sql::new(db, "select s.hotel_id, s.seat_user_id from ")
+        .rows(keys(seats.iter().copied()))
+        .text(" join seat s on s.hotel_id = t.hotel_id and s.seat_user_id = t.seat_user_id");
+    let rows = db.query_all_raw(select.statement()).await?;
+    rows.iter()
+        .map(|row| {
+            let hotel_id = HotelId(row.try_get("", "hotel_id")?);
+            Ok((hotel_id, SeatUserId(row.try_get("", "seat_user_id")?)))
+        })
+        .collect()
+}
+
+/// The write that adds seats.
+pub(crate) fn add(db: &impl ConnectionTrait, seats: &[Seat]) -> Sql {
+    let rows = keys(seats.iter().map(|seat| (seat.hotel_id, seat.seat_user_id)))
+        .uuid("added_by", seats.iter().map(|seat| seat.added_by.0))
+        .instant("added_at", seats.iter().map(|seat| seat.added_at));
+    Sql::new(
+        db,
+        "insert into seat (hotel_id, seat_user_id, added_by, added_at) \
+         select t.hotel_id, t.seat_user_id, t.added_by, t.added_at from ",
+    )
+    .rows(rows)
+    .text(
+        " where true on conflict (hotel_id, seat_user_id) \
+         do update set added_by = excluded.added_by, added_at = excluded.added_at",
+    )
+}
+
+/// The write that removes seats.
+pub(crate) fn remove(db: &impl ConnectionTrait, seats: &[(HotelId, SeatUserId)]) -> Sql {
+    Sql::new(
+        db,
+        "delete from seat where (hotel_id, seat_user_id) in \
+         (select t.hotel_id, t.seat_user_id from ",
+    )
+    .rows(keys(seats.iter().copied()))
+    .text(")")
+}
+
+fn keys(seats: impl Iterator<Item = (HotelId, SeatUserId)> + Clone) -> Rows {
+    Rows::new()
+        .uuid("hotel_id", seats.clone().map(|(hotel_id, _)| hotel_id.0))
+        .uuid("seat_user_id", seats.map(|(_, seat)| seat.0))
+}
