@@ -1,0 +1,14 @@
+//! The HTTP service: product events, billable actions, usage.
+//!
+//! A request's way: a route parses it into [`plg_core`] types ([`input`]), hands it to a lane of the
+//! [`writer`] or asks the [`reader`], and answers ([`output`], [`problem`]). No rule lives here.
+
+pub mod app;
+pub mod input;
+pub mod output;
+pub mod problem;
+pub mod reader;
+pub mod routes;
+pub mod writer;
+
+pub use app::Application;

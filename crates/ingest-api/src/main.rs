@@ -1,0 +1,91 @@
+//! `ingest-api`: serves the HTTP API.
+
+use clap::Parser;
+use ingest_api::Application;
+use plg_service::{Settings, SystemClock, logging};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Records product events and billable actions, keeps quotas, and answers how much is used.
+///
+/// Without arguments and environment it serves on http://127.0.0.1:8080, on an embedded SQLite
+/// database in ./data. DATABASE_URL names another database; every setting of default.toml can be
+/// set as PLG__SECTION__KEY, or in a file plg.toml (or the one that PLG_CONFIG names).
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Serve the API (the default)
+    Serve,
+}
+
+fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let Command::Serve = command.unwrap_or(Command::Serve);
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Error = Box<dyn std::error::Error>;
+
+fn serve() -> Result<(), Error> {
+    let settings = Settings::load()?;
+    logging::init(&settings.log)?;
+    // The lanes' runtime. HTTP is served by threads of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("lane")
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let application = Application::build(&settings, Arc::new(SystemClock)).await?;
+        greet(application.address(), &settings);
+        application.run().await?;
+        tracing::info!("stopped; everything accepted was answered");
+        Ok(())
+    })
+}
+
+/// The first line is for programs that wait for the service; the rest is for people who try it.
+#[expect(clippy::print_stdout, reason = "what a person sees first")]
+fn greet(address: SocketAddr, settings: &Settings) {
+    println!("ingest-api {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
+    println!("database: {}", settings.database.url);
+    if !settings.database.url.is_embedded() {
+        return;
+    }
+    println!(
+        r#"
+Try it, in another terminal:
+
+  HOTEL=$(uuidgen) USER=$(uuidgen)
+
+  # an import counts against the plan's quota: three a month on the standard plan
+  curl -s http://{address}/v1/hotels/$HOTEL/imports \
+    -H 'Content-Type: application/json' -d '{{"job_id": "job-1", "user_id": "'$USER'"}}'
+
+  # how much is used right now
+  curl -s http://{address}/v1/hotels/$HOTEL/usage
+
+The README goes on from here. Stop with Ctrl-C."#
+    );
+}
+
+#[expect(clippy::print_stderr, reason = "the complaint of a program that does not start")]
+fn complain(error: &Error) {
+    eprintln!("ingest-api: {error}");
+}

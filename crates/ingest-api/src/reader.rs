@@ -1,0 +1,55 @@
+//! The way to the database for everything that is read, and for rare writes (hotels).
+
+use crate::problem::{Code, Problem};
+use plg_service::SharedClock;
+use plg_store::StoreError;
+use sea_orm::DatabaseConnection;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How long a read may take.
+const READ_DEADLINE: Duration = Duration::from_millis(2_500);
+
+/// A pool, and the runtime that its connections belong to: HTTP threads have runtimes of their own,
+/// which end before the pool does.
+#[derive(Clone)]
+pub struct Reader {
+    db: DatabaseConnection,
+    runtime: Handle,
+    clock: SharedClock,
+}
+
+impl Reader {
+    /// Reads on the current runtime.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, clock: SharedClock) -> Self {
+        Self { db, runtime: Handle::current(), clock }
+    }
+
+    /// The service's clock.
+    #[must_use]
+    pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+
+    /// Runs some reads.
+    ///
+    /// # Errors
+    /// When the database does not play along, or not in time.
+    pub async fn read<T, F, W>(&self, work: W) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        W: FnOnce(DatabaseConnection) -> F,
+    {
+        let work = tokio::time::timeout(READ_DEADLINE, work(self.db.clone()));
+        match self.runtime.spawn(work).await {
+            Ok(Ok(result)) => Ok(result?),
+            Ok(Err(_)) => Err(StoreError::Unavailable("no answer in time".to_owned()).into()),
+            Err(error) => {
+                tracing::error!(%error, "a read died");
+                Err(Problem::new(Code::Internal, "the cause is in the service's log"))
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The way to the database for everything that is recorded: lanes with bounded queues.
+//!
+//! A hotel's commands always go to the same lane, so they keep their order and meet no other lane's
+//! locks. A lane takes whatever is waiting into one transaction (group commit): batches grow with
+//! the load, and a lone request waits for nobody. Nothing is answered before its commit.
+
+mod lane;
+mod packing;
+
+use lane::Lane;
+use plg_core::decide::Answer;
+use plg_core::event::Command;
+use plg_core::ids::HotelId;
+use plg_core::plan::Plans;
+use plg_service::SharedClock;
+use plg_service::settings::WriterSettings;
+use plg_store::{DatabaseUrl, StoreError};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Why a command was not recorded, or is not known to be.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The store says why. Nothing was recorded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database is not there. Nothing was recorded.
+    #[error("database unavailable")]
+    Unavailable,
+    /// The lane's queue is full. Nothing was recorded.
+    #[error("queue full")]
+    Overloaded,
+    /// The connection was lost during COMMIT, and the outcome could not be found out in time.
+    #[error("outcome unknown")]
+    OutcomeUnknown,
+    /// The lanes have stopped. Nothing was recorded.
+    #[error("shutting down")]
+    ShuttingDown,
+}
+
+/// What became of one command.
+pub type WriteResult = Result<Answer, WriteError>;
+
+/// Commands of one request for one lane, in order.
+struct Job {
+    commands: Vec<Command>,
+    reply: oneshot::Sender<Vec<WriteResult>>,
+    /// The job's places in the queue, given free with the job.
+    _places: OwnedSemaphorePermit,
+}
+
+/// The part of an array that goes to one lane in one job, with each command's place in the array.
+struct Part {
+    lane: usize,
+    hotels: usize,
+    commands: Vec<(usize, Command)>,
+}
+
+/// What every lane needs to know.
+struct Shared {
+    url: DatabaseUrl,
+    plans: Arc<Plans>,
+    clock: SharedClock,
+    batch: usize,
+    hotels_per_transaction: usize,
+}
+
+struct Entrance {
+    jobs: mpsc::UnboundedSender<Job>,
+    places: Arc<Semaphore>,
+}
+
+/// The entrance to the lanes.
+pub struct Writer {
+    entrances: Vec<Entrance>,
+    hotels_per_job: usize,
+    hasher: BuildHasherDefault<DefaultHasher>,
+}
+
+/// The lanes at work, to wait for at the end.
+pub struct Lanes(Mutex<Vec<JoinHandle<()>>>);
+
+impl Writer {
+    /// Starts the lanes on the current runtime. They stop when the writer is dropped, after they
+    /// have answered everything in their queues.
+    #[must_use]
+    pub fn start(
+        settings: &WriterSettings,
+        url: &DatabaseUrl,
+        plans: Arc<Plans>,
+        clock: SharedClock,
+    ) -> (Self, Lanes) {
+        let shared = Arc::new(Shared {
+            url: url.clone(),
+            plans,
+            clock,
+            batch: settings.batch,
+            hotels_per_transaction: match settings.hotels_per_transaction {
+                0 => usize::MAX,
+                n => n,
+            },
+        });
+        // SQLite has one writer at a time: a second lane would only wait for the first.
+        let lanes = if url.is_embedded() { 1 } else { settings.lanes };
+        let mut entrances = Vec::with_capacity(lanes);
+        let mut tasks = Vec::with_capacity(lanes);
+        for _ in 0..lanes {
+            let (jobs, queue) = mpsc::unbounded_channel();
+            let places = Arc::new(Semaphore::new(settings.queue));
+            entrances.push(Entrance { jobs, places });
+            tasks.push(tokio::spawn(Lane::new(Arc::clone(&shared), queue).run()));
+        }
+        let hotels_per_job = shared.hotels_per_transaction;
+        let writer = Self { entrances, hotels_per_job, hasher: BuildHasherDefault::default() };
+        (writer, Lanes(Mutex::new(tasks)))
+    }
+
+    /// Records one command.
+    ///
+    /// # Errors
+    /// When it was not recorded, or is not known to be.
+    pub async fn record(&self, command: Command) -> WriteResult {
+        let lane = self.lane_of(command.hotel_id());
+        let reply = self.enqueue(lane, vec![command])?;
+        let results = reply.await.map_err(|_| WriteError::ShuttingDown)?;
+        results.into_iter().next().unwrap_or(Err(WriteError::ShuttingDown))
+    }
+
+    /// Records many commands, in order for each hotel. One result for each, in their order.
+    pub async fn record_all(&self, commands: Vec<Command>) -> Vec<WriteResult> {
+        let mut results: Vec<Option<WriteResult>> = commands.iter().map(|_| None).collect();
+        let mut waiting = Vec::new();
+        for part in self.split(commands) {
+            let (places, commands): (Vec<usize>, Vec<Command>) = part.commands.into_iter().unzip();
+            match self.enqueue(part.lane, commands) {
+                Ok(reply) => waiting.push((places, reply)),
+                Err(_) => {
+                    for place in places {
+                        results[place] = Some(Err(WriteError::Overloaded));
+                    }
+                }
+            }
+        }
+        for (places, reply) in waiting {
+            for (place, result) in places.into_iter().zip(reply.await.unwrap_or_default()) {
+                results[place] = Some(result);
+            }
+        }
+        let unanswered = || Err(WriteError::ShuttingDown);
+        results.into_iter().map(|result| result.unwrap_or_else(unanswered)).collect()
+    }
+
+    /// Splits commands by lane, and where transactions are limited to some hotels, by those.
+    fn split(&self, commands: Vec<Command>) -> Vec<Part> {
+        let mut by_hotel: BTreeMap<HotelId, Vec<(usize, Command)>> = BTreeMap::new();
+        for (place, command) in commands.into_iter().enumerate() {
+            by_hotel.entry(command.hotel_id()).or_default().push((place, command));
+        }
+        let mut parts: Vec<Part> = Vec::new();
+        for (hotel_id, commands) in by_hotel {
+            let lane = self.lane_of(hotel_id);
+            let has_room =
+                |part: &&mut Part| part.lane == lane && part.hotels < self.hotels_per_job;
+            match parts.iter_mut().rev().find(has_room) {
+                Some(part) => {
+                    part.hotels += 1;
+                    part.commands.extend(commands);
+                }
+                None => parts.push(Part { lane, hotels: 1, commands }),
+            }
+        }
+        parts
+    }
+
+    fn lane_of(&self, hotel_id: HotelId) -> usize {
+        let lanes = u64::try_from(self.entrances.len()).unwrap_or(1);
+        usize::try_from(self.hasher.hash_one(hotel_id) % lanes).unwrap_or(0)
+    }
+
+    fn enqueue(
+        &self,
+        lane: usize,
+        commands: Vec<Command>,
+    ) -> Result<oneshot::Receiver<Vec<WriteResult>>, WriteError> {
+        let entrance = &self.entrances[lane];
+        let places = u32::try_from(commands.len()).unwrap_or(u32::MAX);
+        let places = Arc::clone(&entrance.places).try_acquire_many_owned(places);
+        let places = places.map_err(|_| WriteError::Overloaded)?;
+        let (reply, receiver) = oneshot::channel();
+        let job = Job { commands, reply, _places: places };
+        entrance.jobs.send(job).map_err(|_| WriteError::ShuttingDown)?;
+        Ok(receiver)
+    }
+}
+
+impl Lanes {
+    /// Waits until the lanes have answered everything. The writer has to be dropped for that.
+    pub async fn finished(&self) {
+        let tasks = self.0.lock().map(|mut tasks| std::mem::take(&mut *tasks)).unwrap_or_default();
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a writer lane died");
+            }
+        }
+    }
+}
