@@ -4,6 +4,7 @@
 //! triggers, no foreign keys across hotels and no defaults that read a clock.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::sqlx::sqlite::SqliteJournalMode;
 use sea_orm_migration::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -102,7 +103,10 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     create_sqlite_folder(url)?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).connect_timeout(CONNECT_DEADLINE);
-    options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(SQLITE_BUSY_DEADLINE));
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        // As the services open it: another journal mode would need the file for itself.
+        sqlite.journal_mode(SqliteJournalMode::Wal).busy_timeout(SQLITE_BUSY_DEADLINE)
+    });
     Database::connect(options).await
 }
 

@@ -1,0 +1,94 @@
+//! The command line.
+
+use clap::Parser;
+use plg_core::calendar::Month;
+use plg_core::ids::HotelId;
+use plg_store::rollup::Scope;
+
+const MORE: &str = "\
+It can be run at any time: beside live traffic, several at once, and again after it was killed. It
+locks nothing while it counts, adds corrections to the counters instead of overwriting them, records
+each one in usage_adjustment, and changes nothing when it is run again.
+
+An event whose row is missing is reported (log, summary, `missing`) and never corrected downward.
+
+Exit codes:
+  0  done
+  1  failed; the next run goes on where this one ended
+  2  drift was found under --dry-run
+
+Settings: plg.toml (or the file PLG_CONFIG names), then the environment: DATABASE_URL,
+PLG__ROLLUP__READ_CHUNK, PLG__ROLLUP__WRITE_CHUNK, PLG__ROLLUP__PAUSE_MS, PLG__LOG__FILTER,
+PLG__LOG__FORMAT. The summary goes to standard output, everything else to standard error.
+
+Examples:
+  rollup-worker                          what is new since the last run (nightly)
+  rollup-worker --dry-run --json         only look; exits with 2 if a counter has drifted
+  rollup-worker --full --month 2026-11   recount a whole month
+  rollup-worker --full --hotel 018f3c5e-9d5c-7c1e-8a51-0f4d6c1b2a3d";
+
+/// Proves the usage counters against the recorded events, and repairs drift.
+///
+/// Looks at every hotel-month with events that were not counted yet, and at every one whose
+/// counters are not what was last verified.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "rollup-worker", version, about, after_long_help = MORE)]
+pub struct Arguments {
+    /// Correct nothing, only say what has drifted; exits with 2 if anything has
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Recount every hotel-month from its first event, instead of what is new
+    #[arg(long)]
+    pub full: bool,
+    /// Only this hotel; may be given several times
+    #[arg(long = "hotel", value_name = "UUID", value_parser = hotel_id)]
+    pub hotels: Vec<HotelId>,
+    /// Only this month
+    #[arg(long, value_name = "YYYY-MM")]
+    pub month: Option<Month>,
+    /// Print the summary as one JSON object, the last line on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn hotel_id(text: &str) -> Result<HotelId, String> {
+    const EXAMPLE: &str = "must be a UUID, for example 018f3c5e-9d5c-7c1e-8a51-0f4d6c1b2a3d";
+    text.parse().map_err(|_| EXAMPLE.to_owned())
+}
+
+impl Arguments {
+    /// Which hotel-months are meant.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope { hotels: self.hotels.clone(), month: self.month, full: self.full }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Arguments, String> {
+        let all = std::iter::once(&"rollup-worker").chain(arguments);
+        Arguments::try_parse_from(all).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn arguments_are_a_scope() {
+        let hotel = "018f3c5e-9d5c-7c1e-8a51-0f4d6c1b2a3d";
+        let arguments = parse(&["--full", "--hotel", hotel, "--month", "2026-11"]).unwrap();
+        let scope = Scope {
+            hotels: vec![hotel.parse().unwrap()],
+            month: Some("2026-11".parse().unwrap()),
+            full: true,
+        };
+        assert_eq!(arguments.scope(), scope);
+        assert_eq!(parse(&[]).unwrap().scope(), Scope::default());
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        assert!(parse(&["--hotel", "seven"]).unwrap_err().contains("must be a UUID"));
+        assert!(parse(&["--month", "2026-13"]).unwrap_err().contains("YYYY-MM, for example"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Opening the database, and saying clearly why it cannot be used.
+
+use migrations::SchemaState;
+use plg_store::DatabaseUrl;
+use plg_store::connect::{CONNECT_DEADLINE, single_for_long_statements};
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr, RuntimeErr, SqlxError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long PostgreSQL may work on one statement that counts or writes a chunk.
+const STATEMENT_DEADLINE: Duration = Duration::from_secs(60);
+/// How long to wait for connections to be closed properly.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The two connections of a run.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// Streams the hotel-months. Its statement lasts as long as the run may need.
+    pub(crate) search: DatabaseConnection,
+    /// Counts and writes.
+    pub(crate) work: DatabaseConnection,
+}
+
+/// Why the database cannot be used. Each is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The SQLite file does not exist.
+    #[error("there is no database at {0}: ingest-api or `migrate up` creates it")]
+    Absent(DatabaseUrl),
+    /// No answer in time. The pool keeps it to itself when nobody listens at the address.
+    #[error(
+        "cannot reach the database at {0} within {seconds} s: does it run, is the address right?",
+        seconds = CONNECT_DEADLINE.as_secs()
+    )]
+    Silent(DatabaseUrl),
+    /// There is an answer, or an operating system, that says why not.
+    #[error("cannot open the database at {url}: {cause}")]
+    Refused {
+        /// Where it should be.
+        url: DatabaseUrl,
+        /// What is known about the reason.
+        cause: String,
+    },
+    /// Its schema is older than this program.
+    #[error("{url} lacks {pending} of its migrations: run `migrate up` on it (see DATABASE_URL)")]
+    Behind {
+        /// Which database.
+        url: DatabaseUrl,
+        /// How many migrations.
+        pending: usize,
+    },
+    /// It answers, but its schema cannot be read.
+    #[error("cannot read the schema of {url}: {cause}")]
+    Unreadable {
+        /// Which database.
+        url: DatabaseUrl,
+        /// What the database says.
+        cause: String,
+    },
+}
+
+impl Connections {
+    /// Opens a database that exists and has its schema.
+    ///
+    /// # Errors
+    /// Says why it cannot be used.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        if url.file().is_some_and(|file| !file.exists()) {
+            return Err(OpenError::Absent(url.clone()));
+        }
+        let open = async |deadline| {
+            let opened = single_for_long_statements(url, deadline).await;
+            opened.map_err(|error| not_opened(url, &error))
+        };
+        // One after the other: the first one to open a new SQLite file turns its WAL on, alone.
+        let (work, search) = (open(Some(STATEMENT_DEADLINE)).await?, open(None).await?);
+        match migrations::schema_state(&work).await {
+            Ok(SchemaState::Current) => Ok(Self { search, work }),
+            Ok(SchemaState::Behind(pending)) => {
+                Err(OpenError::Behind { url: url.clone(), pending: pending.len() })
+            }
+            Err(error) => Err(OpenError::Unreadable { url: url.clone(), cause: cause(&error) }),
+        }
+    }
+
+    /// Closes both. A search that was given up may have much left to say; nobody waits for it.
+    pub async fn close(self) {
+        let both = async { tokio::join!(self.search.close(), self.work.close()) };
+        // What fails here was of no use any more.
+        let _ = timeout(CLOSE_DEADLINE, both).await;
+    }
+}
+
+fn not_opened(url: &DatabaseUrl, error: &DbErr) -> OpenError {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => OpenError::Silent(url.clone()),
+        DbErr::Conn(RuntimeErr::SqlxError(e)) if matches!(**e, SqlxError::PoolTimedOut) => {
+            OpenError::Silent(url.clone())
+        }
+        other => OpenError::Refused { url: url.clone(), cause: cause(other) },
+    }
+}
+
+/// The reason without the layers it came through.
+fn cause(error: &DbErr) -> String {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(e))
+        | DbErr::Exec(RuntimeErr::SqlxError(e))
+        | DbErr::Query(RuntimeErr::SqlxError(e)) => match &**e {
+            SqlxError::Database(e) => e.message().to_owned(),
+            e => e.to_string(),
+        },
+        other => other.to_string(),
+    }
+}

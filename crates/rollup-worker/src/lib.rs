@@ -1,0 +1,27 @@
+//! The reconciliation: proves the counters against the events, and repairs drift.
+//!
+//! It may run at any time: beside live traffic, twice at once, killed half-way and started again.
+//! Nothing is locked while events are counted, every transaction is complete in itself, and a
+//! correction is *added* to a counter, never written over it. The rules are in
+//! [`plg_core::reconcile`], the statements in [`plg_store::rollup`]; this crate is the loop.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`arguments`] | the command line |
+//! | [`connections`] | opens the database, and says clearly why it cannot |
+//! | [`run`] | the loop: find, count, decide, write |
+//! | [`report`] | progress bar, log and summary |
+//! | [`stop`] | the request to stop |
+
+pub mod arguments;
+mod chunk;
+pub mod connections;
+mod figures;
+mod keys;
+pub mod report;
+pub mod run;
+pub mod stop;
+
+pub use connections::Connections;
+pub use run::{Options, Progress, RunError, reconcile};
+pub use stop::Stop;

@@ -1,0 +1,95 @@
+//! `rollup-worker`: proves the counters against the events, and repairs drift.
+
+use clap::Parser as _;
+use plg_service::{Settings, SystemClock, logging};
+use plg_store::rollup::runs::Run;
+use rollup_worker::arguments::Arguments;
+use rollup_worker::report::{self, Terminal};
+use rollup_worker::{Connections, Options, Stop, reconcile};
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Drift was found, and left as it is.
+const DRIFT_FOUND: u8 = 2;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap would exit with 2, which means drift here.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(&arguments).await {
+        Ok(run) if run.dry_run && run.figures.drifted > 0 => ExitCode::from(DRIFT_FOUND),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<Run, String> {
+    let settings = Settings::load().map_err(|e| e.to_string())?;
+    logging::init(&settings.log)?;
+    let stop = Stop::default();
+    stop_on_signals(&stop).map_err(|e| format!("cannot listen for signals: {e}"))?;
+    let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;
+
+    let options = Options {
+        scope: arguments.scope(),
+        dry_run: arguments.dry_run,
+        read_chunk: settings.rollup.read_chunk,
+        write_chunk: settings.rollup.write_chunk,
+        pause: Duration::from_millis(settings.rollup.pause_ms),
+    };
+    let mut terminal = Terminal::default();
+    let result = reconcile(&db, &options, &SystemClock, &mut terminal, &stop).await;
+    terminal.close();
+    db.close().await;
+
+    let (run, failure) = match result {
+        Ok(run) => (run, None),
+        Err(error) => (*error.run.clone(), Some(error.to_string())),
+    };
+    say(&if arguments.json {
+        report::json(&run).map_err(|e| e.to_string())?
+    } else {
+        report::summary(&run)
+    });
+    failure.map_or(Ok(run), Err)
+}
+
+/// The first signal asks the run to stop; a second one does not wait for it.
+fn stop_on_signals(stop: &Stop) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        for attempt in 1.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.request();
+            if attempt > 1 {
+                std::process::exit(1);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Unlike `println!`, it does not mind when nobody reads.
+fn say(message: &str) {
+    let _ = writeln!(std::io::stdout(), "{message}");
+}
+
+fn complain(failure: &str) {
+    let _ = writeln!(std::io::stderr(), "rollup-worker: {failure}");
+}
