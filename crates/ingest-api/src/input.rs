@@ -1,6 +1,7 @@
 //! What the service is told: bodies, paths, queries and headers, parsed once into types that cannot
 //! be wrong, with an error that names the field.
 
+use crate::json::{Object, parse_json};
 use crate::problem::{Code, Problem};
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use actix_web::web::Payload;
@@ -71,7 +72,8 @@ impl Body {
     /// # Errors
     /// Names the field that is wrong.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        parse_json(&self.0)
+        let Object(value) = parse_json(&self.0)?;
+        Ok(value)
     }
 
     /// The items of an array, each for itself; `None` when the body is no array.
@@ -97,39 +99,8 @@ impl Body {
 /// # Errors
 /// Names the field that is wrong.
 pub fn parse_item<T: DeserializeOwned>(item: &RawValue) -> Result<T, Problem> {
-    parse_json(item.get().as_bytes())
-}
-
-fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        if error.is_data() {
-            return invalid_data(&path, &error.to_string());
-        }
-        Problem::new(Code::MalformedJson, format!("the body is not valid JSON: {error}"))
-    })?;
-    json.end().map_err(|error| {
-        Problem::new(Code::MalformedJson, format!("the body goes on behind its end: {error}"))
-    })?;
+    let Object(value) = parse_json(item.get().as_bytes())?;
     Ok(value)
-}
-
-/// serde names the place of a wrong value, and in its message the name of one that is missing or
-/// unknown.
-fn invalid_data(path: &str, message: &str) -> Problem {
-    let message = message.split(" at line ").next().unwrap_or(message);
-    let named = ["missing field `", "unknown field `", "duplicate field `"];
-    let name = named.iter().find_map(|start| message.strip_prefix(start)?.split('`').next());
-    match (path, name) {
-        (".", Some(name)) => Problem::field(name, format!("is not right: {message}")),
-        (".", None) => Problem::field("body", format!("is not right: {message}")),
-        (path, Some(name)) if path != name => {
-            Problem::field(format!("{path}.{name}"), format!("is not right: {message}"))
-        }
-        (path, _) => Problem::field(path, format!("is not right: {message}")),
-    }
 }
 
 /// One event of `POST /v1/events`.
@@ -253,8 +224,15 @@ from_path!(HotelPath, "hotel_id");
 from_path!(SeatPath, "seat_user_id");
 
 fn path_uuid<T: FromStr>(request: &HttpRequest, segment: &str) -> Result<T, Problem> {
-    let text = request.match_info().query(segment);
-    text.parse().map_err(|_| Problem::field(segment, format!("must be a UUID, got {text:?}")))
+    uuid(segment, request.match_info().query(segment))
+}
+
+/// A UUID of the path or the query.
+///
+/// # Errors
+/// Names the field.
+pub fn uuid<T: FromStr>(field: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::field(field, format!("must be a UUID, got {text:?}")))
 }
 
 /// Parses a part of the path or the query.

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod input;
+mod json;
 pub mod output;
 pub mod problem;
 pub mod reader;

@@ -254,7 +254,7 @@ impl From<WriteError> for Problem {
                 Self::unavailable(Code::Overloaded, detail, RETRY_QUEUE_SECONDS)
             }
             WriteError::OutcomeUnknown => {
-                let detail = "the database was lost while committing: send the same request again \
+                let detail = "the database did not say in time: send the same request again \
                               (with the same id, job, export or seat it counts once)";
                 Self::unavailable(Code::OutcomeUnknown, detail, RETRY_DATABASE_SECONDS)
             }

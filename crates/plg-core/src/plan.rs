@@ -92,9 +92,13 @@ pub struct LimitOverrides {
     pub active_users: Option<Limit>,
 }
 
-/// A field that is there overrides, also when it says `null` (unlimited).
+/// A field that is there overrides, also when it says `null` (unlimited). Unlike in configuration, a
+/// text is no number here.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Limit>, D::Error> {
-    Limit::deserialize(deserializer).map(Some)
+    match Option::<i64>::deserialize(deserializer)? {
+        None => Ok(Some(Limit::Unlimited)),
+        Some(n) => Limit::deserialize(de::value::I64Deserializer::new(n)).map(Some),
+    }
 }
 
 impl LimitOverrides {
@@ -213,6 +217,10 @@ mod tests {
         assert_eq!(limits.imports, Limit::Unlimited);
         assert_eq!(limits.exports, Limit::AtMost(30));
         assert_eq!(serde_json::to_string(&overrides).unwrap(), r#"{"imports":null}"#);
+        for bad in [r#""5""#, r#""unlimited""#, "-1", "0.5", "9007199254740992", "[5]"] {
+            let text = format!(r#"{{"imports": {bad}}}"#);
+            assert!(serde_json::from_str::<LimitOverrides>(&text).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -3,21 +3,24 @@
 //! [`record`] does the first four in a transaction that is the caller's own, so that an application
 //! can commit its action, the event and the counter together. [`record_batch`] is the whole.
 
-use crate::connect::{begin_write, is_postgres};
+use crate::connect::begin_write;
 use crate::dialect::{Sql, execute_all};
 use crate::error::StoreError;
-use crate::{events, gates, seats, usage};
+use crate::months::Missing;
+use crate::{events, gates, months, seats};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use plg_core::decide::{Answer, Batch, Decision, Snapshot};
-use plg_core::event::Command;
+use plg_core::event::{Command, RecordedEvent};
 use plg_core::plan::Plans;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often a batch is tried when other transactions stand in its way.
 const CONFLICT_ATTEMPTS: u32 = 5;
-/// How long a batch may take until its COMMIT, and how long the COMMIT. A connection that was
-/// silent for so long has to be dropped.
+/// How long a batch may take, with all its attempts and its COMMIT. A connection that was silent for
+/// so long has to be dropped.
 pub const TRANSACTION_DEADLINE: Duration = Duration::from_millis(2_000);
 
 /// Records commands in a transaction that the caller has begun, and will commit or roll back.
@@ -58,13 +61,13 @@ pub async fn record(
     now: DateTime<Utc>,
     commands: &[Command],
 ) -> Result<Vec<Answer>, StoreError> {
-    Ok(decide_and_write(txn, plans, now, commands).await?.0)
+    Ok(decide_and_write(txn, plans, now, commands, Missing::Open).await?.answers)
 }
 
 /// Records commands in a transaction of their own.
 ///
-/// Nothing is written unless this answers `Ok`, or [`StoreError::OutcomeUnknown`] when the
-/// connection is lost while the transaction is being committed: see [`was_committed`].
+/// Nothing is written unless this answers `Ok`, or [`CommitError::Unknown`] when the connection is
+/// lost while the transaction is being committed: see [`was_committed`].
 ///
 /// # Errors
 /// When the database does not play along, after some attempts if others stood in the way.
@@ -74,13 +77,20 @@ pub async fn record_batch(
     now: impl Fn() -> DateTime<Utc>,
     commands: &[Command],
 ) -> Result<Vec<Answer>, CommitError> {
+    let deadline = Instant::now() + TRANSACTION_DEADLINE;
     let mut attempt = 1;
     loop {
-        match try_batch(db, plans, now(), commands).await {
+        match try_batch(db, plans, now(), commands, deadline).await {
             Err(CommitError::Failed(error))
-                if error.is_conflict() && attempt < CONFLICT_ATTEMPTS =>
+                if error.is_conflict()
+                    && attempt < CONFLICT_ATTEMPTS
+                    && Instant::now() < deadline =>
             {
                 tracing::debug!(%error, attempt, "batch stood in another's way, trying again");
+                if matches!(error, StoreError::MonthNotOpened { .. }) {
+                    let hotels = commands.iter().map(Command::hotel_id).collect();
+                    before(deadline, months::open_missing(db, &hotels, now())).await?;
+                }
                 attempt += 1;
             }
             result => return result,
@@ -94,16 +104,23 @@ pub enum CommitError {
     /// Nothing was written.
     #[error(transparent)]
     Failed(#[from] StoreError),
-    /// The connection died during COMMIT. If the transaction was committed, these are the answers.
+    /// The connection died during COMMIT. Drop it, and ask [`was_committed`] on another.
     #[error("the outcome of a commit is unknown: {cause}")]
     Unknown {
         /// What the driver said.
         cause: StoreError,
-        /// PostgreSQL's id of the transaction.
-        transaction_id: i64,
-        /// The answers, should it have been committed.
-        answers: Vec<Answer>,
+        /// What the transaction would have written.
+        written: Written,
     },
+}
+
+/// What a transaction has written, should it be committed.
+#[derive(Debug)]
+pub struct Written {
+    /// The answers that hold then.
+    pub answers: Vec<Answer>,
+    /// One of its events: all of them are stored, or none. A batch without events changes nothing.
+    witness: Option<Arc<RecordedEvent>>,
 }
 
 async fn try_batch(
@@ -111,28 +128,30 @@ async fn try_batch(
     plans: &Plans,
     now: DateTime<Utc>,
     commands: &[Command],
+    deadline: Instant,
 ) -> Result<Vec<Answer>, CommitError> {
-    let txn = in_time(begin_write(db)).await?;
-    match in_time(decide_and_write(&txn, plans, now, commands)).await {
-        Ok((answers, transaction_id)) => match in_time(txn.commit()).await {
-            Ok(()) => Ok(answers),
-            Err(cause @ StoreError::Unavailable(_)) if is_postgres(db) => {
-                Err(CommitError::Unknown { cause, transaction_id, answers })
-            }
+    let txn = before(deadline, begin_write(db)).await?;
+    let work = decide_and_write(&txn, plans, now, commands, Missing::Fail);
+    match before(deadline, work).await {
+        Ok(written) => match before(deadline, txn.commit()).await {
+            Ok(()) => Ok(written.answers),
+            Err(cause @ StoreError::Unavailable(_)) => Err(CommitError::Unknown { cause, written }),
             Err(cause) => Err(cause.into()),
         },
+        // A connection that is lost, or given up, takes its transaction with it.
+        Err(error @ StoreError::Unavailable(_)) => Err(error.into()),
         Err(error) => {
-            // What brought the connection down is in `error`; the rollback's failure says no more.
-            let _ = in_time(txn.rollback()).await;
+            before(deadline, txn.rollback()).await?;
             Err(error.into())
         }
     }
 }
 
-async fn in_time<T, E: Into<StoreError>>(
+async fn before<T, E: Into<StoreError>>(
+    deadline: Instant,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, StoreError> {
-    match tokio::time::timeout(TRANSACTION_DEADLINE, work).await {
+    match tokio::time::timeout_at(deadline, work).await {
         Ok(result) => result.map_err(Into::into),
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer within {} ms",
@@ -146,14 +165,15 @@ async fn decide_and_write(
     plans: &Plans,
     now: DateTime<Utc>,
     commands: &[Command],
-) -> Result<(Vec<Answer>, i64), StoreError> {
+    missing: Missing,
+) -> Result<Written, StoreError> {
     if commands.is_empty() {
-        return Ok((Vec::new(), 0));
+        return Ok(Written { answers: Vec::new(), witness: None });
     }
     let now = to_microseconds(now);
     let hotels = commands.iter().map(Command::hotel_id).collect();
-    let locked = usage::lock(txn, plans, &hotels, now).await?;
-    let batch = Batch::new(now, locked.hotels, commands)?;
+    let hotels = months::lock(txn, plans, &hotels, now, missing).await?;
+    let batch = Batch::new(now, hotels, commands)?;
     let needs = batch.needs();
     let snapshot = Snapshot {
         gates: gates::read(txn, &needs.read).await?,
@@ -162,7 +182,8 @@ async fn decide_and_write(
     };
     let decision = batch.decide(snapshot)?;
     execute_all(txn, writes(txn, &decision)).await?;
-    Ok((decision.answers, locked.transaction_id))
+    let witness = decision.events.into_iter().next();
+    Ok(Written { answers: decision.answers, witness })
 }
 
 /// Everything stored is to the microsecond, so that what is answered is what will be read.
@@ -188,32 +209,28 @@ fn writes(db: &impl ConnectionTrait, decision: &Decision) -> Vec<Sql> {
         writes.push(seats::remove(db, &decision.seats_removed));
     }
     if !decision.hotels.is_empty() {
-        writes.push(usage::set(db, &decision.hotels));
+        writes.push(months::set(db, &decision.hotels));
     }
     writes
 }
 
-/// Whether a transaction of [`CommitError::Unknown`] was committed after all. `None` while it is
-/// still running.
+/// Whether the transaction of [`CommitError::Unknown`] was committed after all. Waits for its end, if
+/// the database is still working on it.
+///
+/// The event itself has to be found: PostgreSQL's `pg_xact_status` will not do. When the server
+/// crashes before it has written a transaction to its log, it gives the same id to another one, and
+/// then tells how that one ended.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub async fn was_committed(
-    db: &impl ConnectionTrait,
-    transaction_id: i64,
-) -> Result<Option<bool>, StoreError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        status: Option<String>,
-    }
-
-    let select = Sql::new(db, "select pg_xact_status(cast(cast(")
-        .bind(transaction_id)
-        .text(" as text) as xid8)) as status");
-    let row = Row::find_by_statement(select.statement()).one(db).await?;
-    match row.and_then(|row| row.status).as_deref() {
-        Some("committed") => Ok(Some(true)),
-        Some("aborted") => Ok(Some(false)),
-        _ => Ok(None),
-    }
+pub async fn was_committed(db: &DatabaseConnection, written: &Written) -> Result<bool, StoreError> {
+    let Some(event) = &written.witness else { return Ok(true) };
+    let deadline = Instant::now() + TRANSACTION_DEADLINE;
+    let ask = async {
+        let txn = begin_write(db).await?;
+        let stands = events::stands(&txn, event).await?;
+        txn.rollback().await?;
+        Ok::<bool, StoreError>(stands)
+    };
+    before(deadline, ask).await
 }

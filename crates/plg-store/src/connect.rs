@@ -2,8 +2,8 @@
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -154,7 +154,9 @@ async fn connect_once(mut options: ConnectOptions) -> Result<DatabaseConnection,
         .test_before_acquire(false)
         .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>);
-    Database::connect(options).await
+    // The driver sleeps between its attempts, and wakes too late.
+    let connection = tokio::time::timeout(CONNECT_DEADLINE, Database::connect(options)).await;
+    connection.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
 fn options(url: &DatabaseUrl, statement_deadline: Option<Duration>) -> ConnectOptions {

@@ -5,6 +5,7 @@
 //! | many rows as a source | one array per column, through `unnest` | `VALUES` |
 //! | row locks | `FOR UPDATE` | the write transaction is the lock |
 //! | several writes | one statement of several CTEs | one after the other |
+//! | placeholders | `$1` | `?` |
 //! | JSON | `jsonb` | text |
 //! | a count beside each row | `LATERAL` | `GROUP BY` |
 
@@ -87,14 +88,6 @@ impl Sql {
         }
     }
 
-    /// The id of the running transaction, by which its outcome can be looked up later.
-    pub(crate) fn transaction_id(self) -> Self {
-        match self.backend {
-            DbBackend::Postgres => self.text("cast(cast(pg_current_xact_id() as text) as bigint)"),
-            _ => self.text("0"),
-        }
-    }
-
     /// Closes `select columns… from source` with aggregates over the rows of `table` (alias `e`)
     /// that meet the condition, one set of aggregates for each row of the source.
     pub(crate) fn aggregates_beside(
@@ -116,19 +109,25 @@ impl Sql {
 
     pub(crate) fn statement(self) -> Statement {
         let (mut text, mut values) = (String::new(), Vec::new());
-        render(self.parts, &mut text, &mut values);
+        render(self.backend, self.parts, &mut text, &mut values);
         Statement::from_sql_and_values(self.backend, text, values)
     }
 }
 
-fn render(parts: Vec<Part>, text: &mut String, values: &mut Vec<Value>) {
+/// SQLite's placeholders stay anonymous: the driver looks up the name of each numbered one, which
+/// takes time with the square of their number.
+fn render(backend: DbBackend, parts: Vec<Part>, text: &mut String, values: &mut Vec<Value>) {
     for part in parts {
         match part {
             Part::Text(part) => text.push_str(&part),
             Part::Bind(value) => {
                 values.push(value);
-                // Writing to a String cannot fail.
-                let _ = write!(text, "${}", values.len());
+                if backend == DbBackend::Postgres {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "${}", values.len());
+                } else {
+                    text.push('?');
+                }
             }
         }
     }
@@ -152,7 +151,7 @@ pub(crate) async fn execute_all(db: &impl ConnectionTrait, writes: Vec<Sql>) -> 
         } else {
             text.push(' ');
         }
-        render(write.parts, &mut text, &mut values);
+        render(backend, write.parts, &mut text, &mut values);
         if index < last {
             text.push(')');
         }

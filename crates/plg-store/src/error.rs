@@ -86,25 +86,38 @@ fn meaning(error: &SqlxError) -> Meaning {
     }
 }
 
-/// SQLSTATEs have five characters; SQLite's result codes are numbers (primary and extended).
+/// SQLSTATEs have five characters; SQLite's extended result codes are shorter numbers.
 fn meaning_of_code(code: &str) -> Meaning {
-    match code {
-        // Serialization failure, deadlock, lock timeout; SQLite: busy, busy snapshot.
-        "40001" | "40P01" | "55P03" | "5" | "261" | "517" | "6" => Meaning::Conflict,
-        // Statement deadline, too many connections, read-only (a demoted primary);
-        // SQLite: read-only, I/O, full, cannot open.
-        "57014" | "53300" | "25006" | "25P03" | "8" | "10" | "13" | "14" => Meaning::Unavailable,
-        // SQLite: constraints, too big.
-        "18" | "19" | "275" | "1299" | "1555" | "2067" => Meaning::Data,
-        state if state.len() == 5 => match &state[..2] {
-            "08" | "57" => Meaning::Unavailable,
-            "22" | "23" => Meaning::Data,
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => meaning_of_result(number),
+        _ => meaning_of_state(code),
+    }
+}
+
+fn meaning_of_state(state: &str) -> Meaning {
+    match state {
+        // Serialization failure, deadlock, lock timeout.
+        "40001" | "40P01" | "55P03" => Meaning::Conflict,
+        // Read-only (a demoted primary), idle in a transaction for too long.
+        "25006" | "25P03" => Meaning::Unavailable,
+        _ => match state.get(..2) {
+            // Connections, resources, the operator (and the statement deadline), the system.
+            Some("08" | "53" | "57" | "58") => Meaning::Unavailable,
+            Some("22" | "23") => Meaning::Data,
             _ => Meaning::Other,
         },
-        // SQLite's extended I/O errors are 10 plus a multiple of 256, cannot open 14.
-        number => match number.parse::<u32>().map(|n| n % 256) {
-            Ok(10 | 14) => Meaning::Unavailable,
-            _ => Meaning::Other,
-        },
+    }
+}
+
+const fn meaning_of_result(code: u32) -> Meaning {
+    // An extended code is its primary one plus a multiple of this.
+    match code % 256 {
+        // Busy, locked.
+        5 | 6 => Meaning::Conflict,
+        // Read-only, I/O, full, cannot open.
+        8 | 10 | 13 | 14 => Meaning::Unavailable,
+        // Too big, constraints.
+        18 | 19 => Meaning::Data,
+        _ => Meaning::Other,
     }
 }

@@ -8,7 +8,10 @@ use plg_core::catalogue::EventType;
 use plg_core::event::{EventData, RecordedEvent};
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use std::sync::Arc;
 
 /// A place in a hotel's log. Listings go on behind it, towards the past.
@@ -154,4 +157,23 @@ pub(crate) fn append(db: &impl ConnectionTrait, events: &[Arc<RecordedEvent>]) -
     .json("nullif(t.event_data, '')")
     .text(", t.day, t.recorded_at from ")
     .rows(rows)
+}
+
+/// Whether this very event stands in the log, now that whoever was writing at its place has ended.
+///
+/// Writes there itself, and so waits for them: roll the transaction back.
+pub(crate) async fn stands(
+    txn: &DatabaseTransaction,
+    event: &Arc<RecordedEvent>,
+) -> Result<bool, StoreError> {
+    let probe = append(txn, std::slice::from_ref(event)).text(" where true on conflict do nothing");
+    if txn.execute_raw(probe.statement()).await?.rows_affected() > 0 {
+        return Ok(false);
+    }
+    let key = (event.hotel_id.0, event.month.number(), event.seq);
+    let found = product_event::Entity::find_by_id(key).one(txn).await?;
+    // Databases may write the same JSON in another way.
+    let without_data = |event: RecordedEvent| RecordedEvent { event_data: None, ..event };
+    let found = found.map(from_row).transpose()?.map(without_data);
+    Ok(found == Some(without_data(RecordedEvent::clone(event))))
 }

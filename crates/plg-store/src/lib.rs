@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`connect`] | opens pools and single connections, as each database wants them |
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
-//! | [`usage`] | the hotel-months: locking, opening and reading them |
+//! | `months` | the hotel-months while something is recorded: locking, opening and writing them |
+//! | [`usage`] | the hotel-months as they are read |
 //! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |
 //! | [`rollup`] | facts and corrections of the reconciliation, and its runs |
 //! | [`schema`] | the tables as SeaORM entities |
@@ -21,6 +22,7 @@ pub mod error;
 pub mod events;
 pub mod gates;
 pub mod hotels;
+mod months;
 pub mod rollup;
 #[expect(missing_docs, reason = "columns are documented with their tables, in migrations")]
 pub mod schema;

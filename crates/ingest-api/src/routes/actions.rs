@@ -140,7 +140,7 @@ pub(super) async fn remove_seat(
     let action = Action {
         event_type: EventType::SeatRemoved,
         hotel_id,
-        user_id: input::part("user_id", user_id)?,
+        user_id: input::uuid("user_id", user_id)?,
         session_id: None,
         id: None,
         event_data: None,

@@ -64,7 +64,9 @@ async fn record_items(
 
     let mut written = state.writer.record_all(commands).await;
     // An array of which nothing could be recorded is worth sending again as a whole.
-    if let (true, Some(error)) = (written.iter().all(Result::is_err), first_error(&mut written)) {
+    if written.iter().all(Result::is_err)
+        && let Some(error) = first_error(&mut written)
+    {
         return Err(error.into());
     }
     let mut written = written.into_iter();

@@ -2,6 +2,7 @@
 
 use crate::app::State;
 use crate::input::{Body, HotelPath};
+use crate::json::object;
 use crate::output::HotelBody;
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
@@ -27,7 +28,7 @@ pub(super) async fn get(
 struct HotelIn {
     plan: String,
     time_zone: TimeZone,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     limits: LimitOverrides,
 }
 

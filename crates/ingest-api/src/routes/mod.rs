@@ -8,13 +8,14 @@ mod hotels;
 mod rollups;
 mod usage;
 
+use crate::json;
 use crate::problem::{Code, Problem};
 use actix_web::{HttpResponse, Resource, web};
 
 /// Adds every route.
 pub fn configure(app: &mut web::ServiceConfig) {
-    let queries = web::QueryConfig::default()
-        .error_handler(|error, _| Problem::field("query", format!("is not right: {error}")).into());
+    let queries =
+        web::QueryConfig::default().error_handler(|error, _| json::invalid_query(&error).into());
     app.app_data(queries);
     app.service(resource("/v1/events", "POST").route(web::post().to(events::record)))
         .service(

@@ -48,7 +48,7 @@ pub(super) async fn get(
     state: web::Data<State>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let run_id: Uuid = input::part("run_id", &path)?;
+    let run_id: Uuid = input::uuid("run_id", &path)?;
     let found = state
         .reader
         .read(move |db| async move {

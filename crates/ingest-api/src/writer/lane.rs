@@ -4,7 +4,7 @@ use super::packing::take_batch;
 use super::{Job, Shared, WriteError, WriteResult};
 use plg_core::decide::Answer;
 use plg_core::event::Command;
-use plg_store::commit::{CommitError, was_committed};
+use plg_store::commit::{CommitError, Written, was_committed};
 use plg_store::{StoreError, connect, record_batch};
 use sea_orm::DatabaseConnection;
 use std::collections::VecDeque;
@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How often, and how far apart, the outcome of a lost COMMIT is asked for.
-const OUTCOME_ATTEMPTS: u32 = 5;
+/// How long, and how far apart, the outcome of a lost COMMIT is asked for: as long as a request still
+/// waits for it.
+const OUTCOME_DEADLINE: Duration = Duration::from_millis(2_000);
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Lane {
@@ -32,6 +33,7 @@ impl Lane {
     pub(super) async fn run(mut self) {
         if let Err(error) = self.connect().await {
             tracing::warn!(%error, "a writer lane starts without its database");
+            self.fail_waiting();
         }
         loop {
             if self.pending.is_empty() {
@@ -56,12 +58,16 @@ impl Lane {
         }
     }
 
-    async fn process(&mut self, jobs: Vec<Job>) {
+    async fn process(&mut self, mut jobs: Vec<Job>) {
+        jobs.retain(|job| job.claim.take());
         let mut commands = Vec::with_capacity(jobs.len());
         let mut receivers = Vec::with_capacity(jobs.len());
         for job in jobs {
             receivers.push((job.commands.len(), job.reply, job._places));
             commands.extend(job.commands);
+        }
+        if commands.is_empty() {
+            return;
         }
         let mut results = self.commit(&commands).await.into_iter();
         for (count, reply, _places) in receivers {
@@ -86,32 +92,36 @@ impl Lane {
 
     /// One result for each command.
     async fn commit(&mut self, commands: &[Command]) -> Vec<WriteResult> {
-        match self.try_commit(commands).await {
-            Ok(answers) => answers.into_iter().map(Ok).collect(),
-            // One bad command must not fail its neighbours: each for itself.
-            Err(WriteError::Store(error)) if commands.len() > 1 && is_about_data(&error) => {
-                tracing::warn!(%error, commands = commands.len(), "splitting a refused batch");
-                let mut results = Vec::with_capacity(commands.len());
-                for command in commands {
-                    let one = self.try_commit(std::slice::from_ref(command)).await;
-                    results.push(one.and_then(first));
+        let mut results = Vec::with_capacity(commands.len());
+        // The next one last.
+        let mut parts = vec![commands];
+        while let Some(part) = parts.pop() {
+            match self.try_commit(part).await {
+                Ok(answers) => results.extend(answers.into_iter().map(Ok)),
+                // One bad command must not fail its neighbours: halve the batch until it is alone.
+                Err(WriteError::Store(error)) if part.len() > 1 && is_about_data(&error) => {
+                    tracing::warn!(%error, commands = part.len(), "splitting a refused batch");
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
                 }
-                results
-            }
-            Err(WriteError::Store(error)) if commands.len() == 1 => {
-                vec![Err(WriteError::Store(error))]
-            }
-            Err(error) => {
-                if let WriteError::Store(error) = &error {
-                    tracing::error!(%error, commands = commands.len(), "a batch failed");
+                Err(WriteError::Store(error)) if part.len() == 1 => results.push(Err(error.into())),
+                Err(error) => {
+                    if let WriteError::Store(error) = &error {
+                        tracing::error!(%error, commands = part.len(), "a batch failed");
+                    }
+                    results.extend(part.iter().map(|_| Err(same(&error))));
                 }
-                commands.iter().map(|_| Err(same(&error))).collect()
+            }
+            if self.connection.is_none() {
+                // The rest would only wait for the next failure.
+                break;
             }
         }
+        results.resize_with(commands.len(), || Err(WriteError::Unavailable));
+        results
     }
 
-    /// All or nothing. A lost COMMIT is looked up, and the batch done again if it had not come
-    /// through.
+    /// All or nothing.
     async fn try_commit(&mut self, commands: &[Command]) -> Result<Vec<Answer>, WriteError> {
         let shared = Arc::clone(&self.shared);
         let connection = match self.connect().await {
@@ -130,35 +140,36 @@ impl Lane {
                 Err(WriteError::Unavailable)
             }
             Err(CommitError::Failed(error)) => Err(error.into()),
-            Err(CommitError::Unknown { cause, transaction_id, answers }) => {
-                tracing::warn!(%cause, transaction_id, "database lost while committing");
+            Err(CommitError::Unknown { cause, written }) => {
+                tracing::warn!(%cause, "database lost while committing");
                 self.drop_connection();
-                self.find_out(transaction_id, answers).await
+                let outcome = self.find_out(written);
+                match tokio::time::timeout(OUTCOME_DEADLINE, outcome).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => {
+                        self.drop_connection();
+                        Err(WriteError::OutcomeUnknown)
+                    }
+                }
             }
         }
     }
 
-    async fn find_out(
-        &mut self,
-        transaction_id: i64,
-        answers: Vec<Answer>,
-    ) -> Result<Vec<Answer>, WriteError> {
-        for attempt in 0..OUTCOME_ATTEMPTS {
-            if attempt > 0 {
-                tokio::time::sleep(OUTCOME_PAUSE).await;
-            }
-            let Ok(connection) = self.connect().await else { continue };
-            match was_committed(connection, transaction_id).await {
-                Ok(Some(true)) => return Ok(answers),
-                Ok(Some(false)) => return Err(WriteError::Unavailable),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(%error, transaction_id, "cannot ask for the outcome");
-                    self.drop_connection();
+    /// What became of a transaction whose COMMIT was not answered.
+    async fn find_out(&mut self, written: Written) -> Result<Vec<Answer>, WriteError> {
+        loop {
+            if let Ok(connection) = self.connect().await {
+                match was_committed(connection, &written).await {
+                    Ok(true) => return Ok(written.answers),
+                    Ok(false) => return Err(WriteError::Unavailable),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot ask for the outcome");
+                        self.drop_connection();
+                    }
                 }
             }
+            tokio::time::sleep(OUTCOME_PAUSE).await;
         }
-        Err(WriteError::OutcomeUnknown)
     }
 
     async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
@@ -176,12 +187,9 @@ impl Lane {
     }
 }
 
+/// What the batch asks for, or what is stored of one of its hotels.
 const fn is_about_data(error: &StoreError) -> bool {
-    matches!(error, StoreError::Data(_) | StoreError::Database(_))
-}
-
-fn first(answers: Vec<Answer>) -> Result<Answer, WriteError> {
-    answers.into_iter().next().ok_or(WriteError::ShuttingDown)
+    matches!(error, StoreError::Data(_) | StoreError::Database(_) | StoreError::Corrupt { .. })
 }
 
 /// The same error for another command of the batch. Its cause has been logged.

@@ -6,6 +6,7 @@
 
 mod lane;
 mod packing;
+mod ticket;
 
 use lane::Lane;
 use plg_core::decide::Answer;
@@ -18,6 +19,7 @@ use plg_store::{DatabaseUrl, StoreError};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex};
+use ticket::{Claim, Ticket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -30,10 +32,10 @@ pub enum WriteError {
     /// The database is not there. Nothing was recorded.
     #[error("database unavailable")]
     Unavailable,
-    /// The lane's queue is full. Nothing was recorded.
+    /// The lane's queue is full, or too slow. Nothing was recorded.
     #[error("queue full")]
     Overloaded,
-    /// The connection was lost during COMMIT, and the outcome could not be found out in time.
+    /// The database did not say in time whether it was recorded.
     #[error("outcome unknown")]
     OutcomeUnknown,
     /// The lanes have stopped. Nothing was recorded.
@@ -48,11 +50,12 @@ pub type WriteResult = Result<Answer, WriteError>;
 struct Job {
     commands: Vec<Command>,
     reply: oneshot::Sender<Vec<WriteResult>>,
+    claim: Claim,
     /// The job's places in the queue, given free with the job.
     _places: OwnedSemaphorePermit,
 }
 
-/// The part of an array that goes to one lane in one job, with each command's place in the array.
+/// What becomes a job: commands of one lane, with their places in the request.
 struct Part {
     lane: usize,
     hotels: usize,
@@ -124,8 +127,7 @@ impl Writer {
     /// When it was not recorded, or is not known to be.
     pub async fn record(&self, command: Command) -> WriteResult {
         let lane = self.lane_of(command.hotel_id());
-        let reply = self.enqueue(lane, vec![command])?;
-        let results = reply.await.map_err(|_| WriteError::ShuttingDown)?;
+        let results = self.enqueue(lane, vec![command])?.results().await;
         results.into_iter().next().unwrap_or(Err(WriteError::ShuttingDown))
     }
 
@@ -136,7 +138,7 @@ impl Writer {
         for part in self.split(commands) {
             let (places, commands): (Vec<usize>, Vec<Command>) = part.commands.into_iter().unzip();
             match self.enqueue(part.lane, commands) {
-                Ok(reply) => waiting.push((places, reply)),
+                Ok(ticket) => waiting.push((places, ticket)),
                 Err(_) => {
                     for place in places {
                         results[place] = Some(Err(WriteError::Overloaded));
@@ -144,8 +146,8 @@ impl Writer {
                 }
             }
         }
-        for (places, reply) in waiting {
-            for (place, result) in places.into_iter().zip(reply.await.unwrap_or_default()) {
+        for (places, ticket) in waiting {
+            for (place, result) in places.into_iter().zip(ticket.results().await) {
                 results[place] = Some(result);
             }
         }
@@ -180,19 +182,15 @@ impl Writer {
         usize::try_from(self.hasher.hash_one(hotel_id) % lanes).unwrap_or(0)
     }
 
-    fn enqueue(
-        &self,
-        lane: usize,
-        commands: Vec<Command>,
-    ) -> Result<oneshot::Receiver<Vec<WriteResult>>, WriteError> {
+    fn enqueue(&self, lane: usize, commands: Vec<Command>) -> Result<Ticket, WriteError> {
         let entrance = &self.entrances[lane];
         let places = u32::try_from(commands.len()).unwrap_or(u32::MAX);
         let places = Arc::clone(&entrance.places).try_acquire_many_owned(places);
         let places = places.map_err(|_| WriteError::Overloaded)?;
-        let (reply, receiver) = oneshot::channel();
-        let job = Job { commands, reply, _places: places };
+        let (ticket, reply, claim) = Ticket::new(commands.len());
+        let job = Job { commands, reply, claim, _places: places };
         entrance.jobs.send(job).map_err(|_| WriteError::ShuttingDown)?;
-        Ok(receiver)
+        Ok(ticket)
     }
 }
 

@@ -1,0 +1,250 @@
+//! The hotel-months while something is recorded: locking, opening and writing them.
+//!
+//! Exactly one month of a hotel is open. Its row is the hotel's lock: whoever records an event holds
+//! it. Opening the next month closes the row under that lock, so whoever waited for it finds it
+//! closed, and never stamps an event into a month whose balance has been carried on.
+
+use crate::dialect::{Rows, Sql};
+use crate::error::StoreError;
+use crate::hotels::{PROFILE_COLUMNS, Profile, ProfileRow};
+use crate::usage::month_of;
+use chrono::{DateTime, Utc};
+use plg_core::calendar::Month;
+use plg_core::decide::{HotelState, opening};
+use plg_core::ids::HotelId;
+use plg_core::plan::Plans;
+use plg_core::quota::Counters;
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// How often a batch tries to open its hotels' months: once is usual; more when other replicas open
+/// them at the same moment.
+const OPEN_ATTEMPTS: u32 = 8;
+
+/// What to do about hotels that have no open month to lock: those for which nothing was recorded yet,
+/// and those whose month another transaction turned while this one waited for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Open it here: the transaction is the caller's, and holds more than our locks.
+    Open,
+    /// Fail, so that the caller can begin anew after [`open_missing`], and lock all in order. Whoever
+    /// waits for a hotel while it holds those behind it may wait for ever.
+    Fail,
+}
+
+/// Locks the open month of each hotel, in order of their ids, opening it where the time has come.
+pub(crate) async fn lock(
+    txn: &impl ConnectionTrait,
+    plans: &Plans,
+    hotels: &BTreeSet<HotelId>,
+    now: DateTime<Utc>,
+    missing: Missing,
+) -> Result<Vec<HotelState>, StoreError> {
+    for attempts in 1..=OPEN_ATTEMPTS {
+        let locked = lock_open(txn, plans, hotels).await?;
+        if missing == Missing::Fail && locked.len() < hotels.len() {
+            return Err(StoreError::MonthNotOpened { attempts });
+        }
+        if open_months(txn, hotels, &locked, now).await? == 0 {
+            return Ok(locked);
+        }
+    }
+    Err(StoreError::MonthNotOpened { attempts: OPEN_ATTEMPTS })
+}
+
+async fn lock_open(
+    txn: &impl ConnectionTrait,
+    plans: &Plans,
+    hotels: &BTreeSet<HotelId>,
+) -> Result<Vec<HotelState>, StoreError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        hotel_id: Uuid,
+        month: i32,
+        imports: i64,
+        exports: i64,
+        active_users: i64,
+        last_seq: i64,
+        last_recorded_at: Option<DateTime<Utc>>,
+        #[sea_orm(nested)]
+        profile: ProfileRow,
+    }
+
+    let select = Sql::new(
+        txn,
+        "select u.hotel_id, u.month, u.imports, u.exports, u.active_users, u.last_seq, \
+         u.last_recorded_at, ",
+    )
+    .text(PROFILE_COLUMNS)
+    .text(" from usage_monthly u left join hotel h on h.hotel_id = u.hotel_id where ")
+    .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0))
+    .text(" and not u.closed order by u.hotel_id")
+    .for_update_of("u");
+    let rows = Row::find_by_statement(select.statement()).all(txn).await?;
+
+    let state = |row: Row| {
+        let profile = Profile::try_from(row.profile)?;
+        Ok(HotelState {
+            hotel_id: HotelId(row.hotel_id),
+            month: month_of(row.month)?,
+            time_zone: profile.time_zone,
+            limits: profile.limits(plans),
+            counters: Counters {
+                imports: row.imports,
+                exports: row.exports,
+                active_users: row.active_users,
+            },
+            last_seq: row.last_seq,
+            last_recorded_at: row.last_recorded_at,
+        })
+    };
+    rows.into_iter().map(state).collect()
+}
+
+/// Opens the months that are due, and says how many were. Those must be locked then.
+async fn open_months(
+    txn: &impl ConnectionTrait,
+    hotels: &BTreeSet<HotelId>,
+    locked: &[HotelState],
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let turned: Vec<(&HotelState, Month)> = locked
+        .iter()
+        .map(|hotel| {
+            let at = hotel.last_recorded_at.map_or(now, |last| last.max(now));
+            (hotel, hotel.time_zone.month_of(at))
+        })
+        .filter(|(hotel, month)| *month > hotel.month)
+        .collect();
+    let known: BTreeSet<_> = locked.iter().map(|hotel| hotel.hotel_id).collect();
+    let unknown: Vec<_> = hotels.difference(&known).copied().collect();
+    if turned.is_empty() && unknown.is_empty() {
+        return Ok(0);
+    }
+    if !turned.is_empty() {
+        let rows = Rows::new()
+            .uuid("hotel_id", turned.iter().map(|(hotel, _)| hotel.hotel_id.0))
+            .int("month", turned.iter().map(|(hotel, _)| hotel.month.number()));
+        let close = Sql::new(
+            txn,
+            "update usage_monthly set closed = true where (hotel_id, month) in \
+             (select t.hotel_id, t.month from ",
+        );
+        txn.execute_raw(close.rows(rows).text(")").statement()).await?;
+    }
+    let mut opened: Vec<Opening> = turned
+        .into_iter()
+        .map(|(hotel, month)| Opening {
+            hotel_id: hotel.hotel_id,
+            month,
+            counters: opening(&hotel.counters),
+            last_recorded_at: hotel.last_recorded_at,
+        })
+        .collect();
+    let unknown = profiles(txn, &unknown).await?;
+    opened.extend(unknown.into_iter().map(|(hotel_id, profile)| first(hotel_id, &profile, now)));
+    opened.sort_by_key(|opening| opening.hotel_id);
+    txn.execute_raw(insert_months(txn, &opened).statement()).await?;
+    Ok(opened.len())
+}
+
+/// Opens the month of each hotel that has none, while holding no lock.
+pub(crate) async fn open_missing(
+    db: &impl ConnectionTrait,
+    hotels: &BTreeSet<HotelId>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let select = Sql::new(db, "select u.hotel_id from usage_monthly u where not u.closed and ")
+        .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0));
+    let rows = db.query_all_raw(select.statement()).await?;
+    let open = rows.iter().map(|row| Ok(HotelId(row.try_get("", "hotel_id")?)));
+    let open = open.collect::<Result<BTreeSet<HotelId>, StoreError>>()?;
+    let missing: Vec<_> = hotels.difference(&open).copied().collect();
+
+    let profiles = profiles(db, &missing).await?;
+    let first = |(hotel_id, profile): &(HotelId, Profile)| first(*hotel_id, profile, now);
+    let mut openings: Vec<Opening> = profiles.iter().map(first).collect();
+    openings.sort_by_key(|opening| opening.hotel_id);
+    if !openings.is_empty() {
+        db.execute_raw(insert_months(db, &openings).statement()).await?;
+    }
+    Ok(())
+}
+
+/// The first month of a hotel.
+fn first(hotel_id: HotelId, profile: &Profile, now: DateTime<Utc>) -> Opening {
+    let month = profile.time_zone.month_of(now);
+    Opening { hotel_id, month, counters: Counters::default(), last_recorded_at: None }
+}
+
+struct Opening {
+    hotel_id: HotelId,
+    month: Month,
+    counters: Counters,
+    last_recorded_at: Option<DateTime<Utc>>,
+}
+
+/// Another replica may have opened a month first: then its row stands, and is locked next.
+fn insert_months(txn: &impl ConnectionTrait, openings: &[Opening]) -> Sql {
+    let rows = Rows::new()
+        .uuid("hotel_id", openings.iter().map(|o| o.hotel_id.0))
+        .int("month", openings.iter().map(|o| o.month.number()))
+        .big_int("active_users", openings.iter().map(|o| o.counters.active_users))
+        // The epoch stands for none: arrays hold no NULL.
+        .instant("last", openings.iter().map(|o| o.last_recorded_at.unwrap_or_default()));
+    Sql::new(
+        txn,
+        "insert into usage_monthly (hotel_id, month, active_users, opening_active_users, \
+         verified_active_users, last_recorded_at) \
+         select t.hotel_id, t.month, t.active_users, t.active_users, t.active_users, nullif(t.last, ",
+    )
+    .bind(DateTime::<Utc>::UNIX_EPOCH)
+    .text(") from ")
+    .rows(rows)
+    .text(" where true on conflict do nothing")
+}
+
+async fn profiles(
+    db: &impl ConnectionTrait,
+    hotels: &[HotelId],
+) -> Result<Vec<(HotelId, Profile)>, StoreError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        hotel_id: Uuid,
+        #[sea_orm(nested)]
+        profile: ProfileRow,
+    }
+
+    if hotels.is_empty() {
+        return Ok(Vec::new());
+    }
+    let select = Sql::new(db, "select t.hotel_id, ")
+        .text(PROFILE_COLUMNS)
+        .text(" from ")
+        .rows(Rows::new().uuid("hotel_id", hotels.iter().map(|hotel| hotel.0)))
+        .text(" left join hotel h on h.hotel_id = t.hotel_id");
+    let rows = Row::find_by_statement(select.statement()).all(db).await?;
+    rows.into_iter()
+        .map(|row| Ok((HotelId(row.hotel_id), Profile::try_from(row.profile)?)))
+        .collect()
+}
+
+/// The write that sets the counters of locked months.
+pub(crate) fn set(db: &impl ConnectionTrait, hotels: &[HotelState]) -> Sql {
+    let rows = Rows::new()
+        .uuid("hotel_id", hotels.iter().map(|h| h.hotel_id.0))
+        .int("month", hotels.iter().map(|h| h.month.number()))
+        .big_int("imports", hotels.iter().map(|h| h.counters.imports))
+        .big_int("exports", hotels.iter().map(|h| h.counters.exports))
+        .big_int("active_users", hotels.iter().map(|h| h.counters.active_users))
+        .big_int("last_seq", hotels.iter().map(|h| h.last_seq))
+        .instant("last", hotels.iter().map(|h| h.last_recorded_at.unwrap_or_default()));
+    Sql::new(
+        db,
+        "update usage_monthly as u set imports = t.imports, exports = t.exports, \
+         active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = t.last from ",
+    )
+    .rows(rows)
+    .text(" where u.hotel_id = t.hotel_id and u.month = t.month")
+}
