@@ -1,0 +1,20 @@
+//! What tests, the demo and benchmarks need: throw-away databases of both kinds, a clock to set, the
+//! real application in the same process, and the shipped programs as processes to be killed.
+//!
+//! Nothing here is shipped, so it may panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod app;
+pub mod clock;
+pub mod commands;
+pub mod database;
+pub mod ledger;
+pub mod postgres;
+pub mod process;
+pub mod scenario;
+
+pub use app::TestApp;
+pub use clock::TestClock;
+pub use database::{Backend, TestDatabase};
+pub use process::Process;

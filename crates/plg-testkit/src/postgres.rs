@@ -1,0 +1,190 @@
+//! A throw-away PostgreSQL, made from the installed programs: data in memory, a unix socket only, and
+//! gone with the process that started it, however that ends.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The shell that keeps the server: at the end of its input it stops it and removes its folder.
+/// Lines on its input are commands, each answered by one line.
+const KEEPER: &str = r#"
+dir=$1 bin=$2 port=$3; shift 3
+owner=(); [ "$(id -u)" != 0 ] || owner=(setpriv --reuid=postgres --regid=postgres --init-groups)
+start() {
+    # As a simple command, so that $! is the server and not a shell around it.
+    "${owner[@]}" "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -c listen_addresses=127.0.0.1 \
+        "$@" >>"$dir/log" 2>&1 &
+    server=$!
+    for _ in $(seq 400); do
+        "$bin/pg_isready" -q -h "$dir" -p "$port" && { echo ready; return; }
+        kill -0 $server 2>/dev/null || break
+        sleep 0.05
+    done
+    echo "not ready: $(tail -3 "$dir/log")"
+}
+# Stopped first, it forks no process that would be missed.
+freeze() { kill -STOP $server; all="$server $(pgrep -P $server)"; kill -STOP $all 2>/dev/null; }
+crash() {
+    freeze
+    kill -KILL $all 2>/dev/null
+    wait $server 2>/dev/null
+    # Processes that outlive their server would go on writing, and forbid it to start again.
+    while ps -o stat= -p "$all" | grep -qv '^Z'; do sleep 0.01; done
+}
+trap 'kill -CONT $all $server; kill -QUIT $server; wait $server; rm -rf "$dir"' EXIT
+trap '' INT TERM HUP
+exec 2>/dev/null
+mkdir -p "$dir/data" && { [ "$(id -u)" != 0 ] || chown -R postgres "$dir"; }
+"${owner[@]}" "$bin/initdb" -D "$dir/data" -A trust -U plg -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 ||
+    { echo "initdb failed: $(tail -3 "$dir/log")"; exit 1; }
+start "$@"
+while read -r command; do
+    case $command in
+        kill) crash; echo killed ;;
+        start) start "$@" ;;
+        freeze) freeze; echo frozen ;;
+        thaw) kill -CONT $all; echo thawed ;;
+    esac
+done
+"#;
+
+/// A running server.
+pub struct Cluster {
+    keeper: Child,
+    output: BufReader<std::process::ChildStdout>,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Cluster {
+    /// Starts a server. `settings` are further `-c name=value` arguments.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start(settings: &[&str]) -> Self {
+        let memory = Path::new("/dev/shm");
+        let root = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self::start_in(&root, settings)
+    }
+
+    /// Starts a server with its data below a folder, for example on a disk that can be synced.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub fn start_in(root: &Path, settings: &[&str]) -> Self {
+        let port = free_port();
+        let folder = root.join(format!("plg-postgres-{}-{port}", std::process::id()));
+        let mut arguments = vec!["-c".to_owned(), "max_connections=400".to_owned()];
+        for setting in settings {
+            arguments.extend(["-c".to_owned(), (*setting).to_owned()]);
+        }
+        let mut keeper = Command::new("bash")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&folder)
+            .arg(programs())
+            .arg(port.to_string())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bash starts");
+        let output = BufReader::new(keeper.stdout.take().expect("piped"));
+        let mut cluster = Self { keeper, output, folder, port };
+        cluster.expect_line("ready");
+        cluster
+    }
+
+    /// Kills the server as a crash would.
+    pub fn kill(&mut self) {
+        self.command("kill");
+        self.expect_line("killed");
+    }
+
+    /// Starts it again.
+    pub fn restart(&mut self) {
+        self.command("start");
+        self.expect_line("ready");
+    }
+
+    /// Stops all its processes where they stand: it accepts connections, and answers nothing, as
+    /// if the network were gone.
+    pub fn freeze(&mut self) {
+        self.command("freeze");
+        self.expect_line("frozen");
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&mut self) {
+        self.command("thaw");
+        self.expect_line("thawed");
+    }
+
+    fn command(&mut self, command: &str) {
+        let input = self.keeper.stdin.as_mut().expect("piped");
+        writeln!(input, "{command}").expect("the keeper lives");
+    }
+
+    fn expect_line(&mut self, expected: &str) {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the keeper answers");
+        assert_eq!(line.trim(), expected, "PostgreSQL: {line}");
+    }
+
+    /// The URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://plg@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The folder of its unix socket.
+    pub fn socket_folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// The server that the tests of a process share.
+pub fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    // In memory there is nothing to sync, and no test pulls the plug.
+    SHARED.get_or_init(|| Cluster::start(&["fsync=off"]))
+}
+
+/// Below the ports that the system gives to clients, so that nobody takes it while the server is
+/// down.
+fn free_port() -> u16 {
+    const ATTEMPTS: u32 = 100;
+    let random = |_| {
+        let [high, low, ..] = uuid::Uuid::new_v4().into_bytes();
+        20_000 + u16::from_be_bytes([high, low]) % 10_000
+    };
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..ATTEMPTS).map(random).find(free).expect("a free port")
+}
+
+/// Debian keeps the server's programs out of the PATH.
+pub fn programs() -> PathBuf {
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|folders| folders.flatten().map(|folder| folder.path().join("bin")).collect())
+        .unwrap_or_default();
+    versions.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    versions
+        .into_iter()
+        .rev()
+        .chain(std::env::split_paths(&path))
+        .find(|folder| folder.join("initdb").exists())
+        .expect("PostgreSQL is not installed: scripts/test.sh installs it")
+}

@@ -1,0 +1,75 @@
+//! The shipped programs as processes: to be stopped, and to be killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// A service that runs as a process of its own.
+pub struct Process {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Process {
+    /// Starts `ingest-api` on a free port, and waits until it listens.
+    ///
+    /// # Panics
+    /// With what it complains about, when it does not start.
+    pub fn serve(program: &Path, database_url: &str, settings: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(program)
+            .env("DATABASE_URL", database_url)
+            .env("PLG__SERVER__PORT", "0")
+            .env("PLG__LOG__FILTER", "warn")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        output.read_line(&mut line).expect("it says where it listens");
+        let address = line.trim().rsplit_once("http://").and_then(|(_, at)| at.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("it does not listen: {line:?}"));
+        // It may say more than a pipe holds.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        Self { child, address }
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("reaped");
+    }
+
+    /// `kill -TERM`, and waits for the end.
+    pub fn terminate(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        self.child.wait().expect("reaped")
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program of this workspace, built beside the one that runs.
+///
+/// # Panics
+/// When it has not been built.
+pub fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a path");
+    let folder = own.ancestors().skip(1).find(|folder| folder.join(name).is_file());
+    let folder = folder.unwrap_or_else(|| panic!("run `cargo build --workspace` first: no {name}"));
+    folder.join(name)
+}
