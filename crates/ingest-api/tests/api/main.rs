@@ -2,5 +2,19 @@
 //! databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod arrays;
+mod bad_input;
 mod catalogue;
+mod concurrency;
+mod daily_cap;
+mod hotels;
+mod listing;
+mod months;
+mod operations;
+mod quotas;
+mod refusals;
+mod seats;
+mod sending_ids;
+mod sessions;
 mod support;
+mod usage;

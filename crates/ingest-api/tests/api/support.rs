@@ -1,6 +1,7 @@
 //! What the tests share: a service on a database of its own, with a clock to set.
 
 use chrono::TimeDelta;
+use plg_service::Settings;
 use plg_testkit::app::{Answer, TestApp, hotel};
 use plg_testkit::{Backend, TestClock, TestDatabase, app::Api, ledger};
 use sea_orm::DatabaseConnection;
@@ -20,6 +21,7 @@ pub(crate) struct Service {
     app: TestApp,
     pub(crate) clock: TestClock,
     pub(crate) database: TestDatabase,
+    settings: Settings,
 }
 
 impl Deref for Service {
@@ -38,15 +40,26 @@ impl Service {
 
     /// On an empty database, at an instant.
     pub(crate) async fn start_at(backend: Backend, instant: &str) -> Self {
+        Self::start_with(backend, instant, |_| {}).await
+    }
+
+    /// On an empty database, at an instant, with some settings of its own.
+    pub(crate) async fn start_with(
+        backend: Backend,
+        instant: &str,
+        set: impl FnOnce(&mut Settings),
+    ) -> Self {
         let database = TestDatabase::new(backend).await;
+        let mut settings = database.settings();
+        set(&mut settings);
         let clock = TestClock::at(instant);
-        let app = TestApp::start(&database, &clock).await;
-        Self { app, clock, database }
+        let app = TestApp::start_with(&settings, &clock).await;
+        Self { app, clock, database, settings }
     }
 
     /// Another replica on the same database.
     pub(crate) async fn replica(&self) -> Api {
-        TestApp::start(&self.database, &self.clock).await.api
+        TestApp::start_with(&self.settings, &self.clock).await.api
     }
 
     /// A way into the database behind the service's back.

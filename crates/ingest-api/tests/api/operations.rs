@@ -1,0 +1,108 @@
+//! Health, the list of reconciliation runs, and when the service does not start at all.
+
+use crate::support::{HOTEL, Service, assert_created, assert_invalid, assert_problem};
+use ingest_api::Application;
+use plg_service::Settings;
+use plg_testkit::{Backend, TestApp, TestClock, TestDatabase, ledger};
+use rstest::rstest;
+use serde_json::json;
+use uuid::Uuid;
+
+/// What the service says when it does not start.
+async fn complaint(settings: &Settings) -> String {
+    let clock = TestClock::at("2026-11-15T12:00:00Z").shared();
+    match Application::build(settings, clock).await {
+        Ok(application) => panic!("it listens on {}", application.address()),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_lives_and_is_ready(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let t = Service::start(backend).await;
+    for path in ["/livez", "/readyz"] {
+        let answer = t.get(path).await;
+        assert_eq!((answer.status, answer.body), (200, json!({ "status": "ok" })), "{path}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_ready_when_the_schema_is_behind(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    ledger::damage(&t.books().await, "delete from seaql_migrations").await;
+    let answer = t.get("/readyz").await;
+    assert_problem(&answer, (503, "schema_behind"), None);
+    assert!(answer.body["detail"].as_str().expect("text").contains("migrate up"), "{answer:?}");
+    assert!(answer.retry_after.is_some());
+    assert_eq!(t.get("/livez").await.status, 200);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_run_there_are_no_rollups(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let answer = t.get("/v1/rollups").await;
+    assert_eq!((answer.status, answer.body), (200, json!({ "rollups": [] })));
+    let unknown = t.get(&format!("/v1/rollups/{}", Uuid::from_u128(1))).await;
+    assert_problem(&unknown, (404, "not_found"), None);
+    for malformed in ["yesterday", "1", "%00"] {
+        assert_invalid(&t.get(&format!("/v1/rollups/{malformed}")).await, "run_id");
+    }
+    for limit in ["0", "1001", "many"] {
+        assert_invalid(&t.get(&format!("/v1/rollups?limit={limit}")).await, "limit");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn without_access_control_it_listens_on_loopback_only(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let mut settings = database.settings();
+    for host in ["0.0.0.0", "::", "192.0.2.1"] {
+        settings.server.host = host.parse().expect("an address");
+        let complaint = complaint(&settings).await;
+        assert!(complaint.contains(host) && complaint.contains("loopback only"), "{complaint}");
+        assert!(complaint.contains("PLG__SERVER__HOST=127.0.0.1"), "{complaint}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_that_its_port_is_taken(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut settings = database.settings();
+    settings.server.port = taken.local_addr().expect("bound").port();
+    let complaint = complaint(&settings).await;
+    assert!(complaint.contains(&settings.server.port.to_string()), "{complaint}");
+}
+
+/// PostgreSQL only: a server's schema is migrated by whoever runs it, one at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_the_schema_has_to_be_migrated_first() {
+    let database = TestDatabase::empty(Backend::Postgres).await;
+    let complaint = complaint(&database.settings()).await;
+    assert!(complaint.contains("`migrate up`"), "{complaint}");
+    let tables = "select count(*) as n from information_schema.tables \
+                  where table_schema = 'public'";
+    assert_eq!(ledger::number(&database.connect().await, tables).await, 0);
+}
+
+/// SQLite only: the embedded database belongs to the service, so that it starts on a fresh machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_database_migrates_itself() {
+    let database = TestDatabase::empty(Backend::Sqlite).await;
+    let app = TestApp::start(&database, &TestClock::at("2026-11-15T12:00:00Z")).await;
+    assert_created(&app.api.import(HOTEL, "job-1").await);
+    assert_eq!(app.api.get("/readyz").await.status, 200);
+}

@@ -1,0 +1,76 @@
+//! SIGTERM: no new requests, and an answer for every one that was accepted.
+
+use crate::load::{ALL_JOBS, Load, Retry, register_hotels};
+use crate::queue::{SMALL_QUEUE, StandingStill, assert_all_recorded, fill_queue};
+use crate::support::Service;
+use futures_util::StreamExt as _;
+use plg_testkit::{Backend, TestDatabase, ledger};
+use rstest::rstest;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+use tokio::sync::watch;
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_told_to_stop_answers_what_it_accepted(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let service = Service::start(database.url(), &[]);
+    register_hotels(&service.api).await;
+    let (_no_successor, clients_service) = watch::channel(service.api.clone());
+    let load = Load::new(clients_service, Retry::Never);
+    let mut acknowledged = load.progress();
+    let load = tokio::spawn(load.run());
+
+    acknowledged.wait_for(|count| *count >= ALL_JOBS / 4).await.unwrap();
+    let address = service.address();
+    let status = service.terminate();
+    assert!(status.success(), "{status}");
+    assert!(TcpStream::connect(address).is_err(), "it listens behind its end");
+
+    let told = load.await.unwrap();
+    assert!(told.acknowledged.len() < ALL_JOBS, "the load was over before the stop");
+    assert!(told.refused.is_empty(), "accepted, but not done: {:?}", told.refused);
+    let db = database.connect().await;
+    told.assert_true(&db).await;
+    told.assert_unanswered_is_not_stored(&db).await;
+}
+
+/// Those that wait for the database at that moment are accepted, too.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_told_to_stop_finishes_its_queue(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let service = Service::start(database.url(), SMALL_QUEUE);
+    let (api, address) = (service.api.clone(), service.address());
+    let db = database.connect().await;
+    let lock = StandingStill::new(&service.api, &db).await;
+    let waiting = fill_queue(&api).await;
+
+    let stopped = tokio::task::spawn_blocking(|| service.terminate());
+    assert_refuses_connections(address).await;
+    lock.release().await;
+
+    for answer in waiting.collect::<Vec<_>>().await {
+        assert_all_recorded(&answer);
+    }
+    assert!(stopped.await.unwrap().success());
+    ledger::assert_balanced(&db).await;
+}
+
+/// From some moment on.
+async fn assert_refuses_connections(address: SocketAddr) {
+    const ATTEMPTS: u32 = 100;
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    for _ in 0..ATTEMPTS {
+        if TcpStream::connect(address).is_err() {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("it goes on listening");
+}

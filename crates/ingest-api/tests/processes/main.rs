@@ -1,0 +1,15 @@
+//! The shipped program as real processes: several at once, killed, without a database, told to stop,
+//! and asked for more than it can do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod crash;
+mod drain;
+mod load;
+mod lost_commit;
+mod neighbours;
+mod outage;
+mod overload;
+mod proxy;
+mod queue;
+mod replicas;
+mod support;

@@ -1,0 +1,123 @@
+//! A proxy before PostgreSQL that loses the connection at a certain statement.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// How the client's connection is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The statement never arrives.
+    Before,
+    /// The statement arrives when the client has long gone: when the test says so.
+    Meanwhile,
+    /// The statement is done, and its answer does not arrive.
+    After,
+    /// Nothing arrives any more in either direction, and nobody hangs up.
+    Silence,
+}
+
+#[derive(Default)]
+struct Plan {
+    loss: Mutex<Option<(&'static str, Loss)>>,
+    deliver: Notify,
+}
+
+impl Plan {
+    /// Whether the loss that is planned happens at these bytes. It is planned no more then.
+    fn loss_of(&self, bytes: &[u8]) -> Option<Loss> {
+        let mut plan = self.loss.lock().unwrap();
+        let (statement, loss) = (*plan)?;
+        let is_it = bytes.windows(statement.len()).any(|window| window == statement.as_bytes());
+        is_it.then(|| {
+            *plan = None;
+            loss
+        })
+    }
+}
+
+/// A proxy on a port of its own.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    server_url: String,
+    plan: Arc<Plan>,
+}
+
+impl Proxy {
+    /// Before the server at a URL of the form `postgres://user@host:port/database`.
+    pub(crate) async fn before(server_url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = server_of(server_url).to_owned();
+        let plan = Arc::new(Plan::default());
+        let its_plan = Arc::clone(&plan);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.unwrap();
+                tokio::spawn(relay(client, server, Arc::clone(&its_plan)));
+            }
+        });
+        Self { address, server_url: server_url.to_owned(), plan }
+    }
+
+    /// The server's URL by way of the proxy.
+    pub(crate) fn url(&self) -> String {
+        self.server_url.replace(server_of(&self.server_url), &self.address.to_string())
+    }
+
+    /// The next statement with this in its text meets a loss, once.
+    pub(crate) fn lose(&self, statement: &'static str, loss: Loss) {
+        *self.plan.loss.lock().unwrap() = Some((statement, loss));
+    }
+
+    /// Delivers the statement of a [`Loss::Meanwhile`].
+    pub(crate) fn deliver(&self) {
+        self.plan.deliver.notify_one();
+    }
+}
+
+fn server_of(url: &str) -> &str {
+    let (_, rest) = url.split_once('@').unwrap();
+    rest.split('/').next().unwrap()
+}
+
+/// Until one of them hangs up, or the plan says so.
+async fn relay(mut client: TcpStream, mut server: TcpStream, plan: Arc<Plan>) {
+    let (mut question, mut answer) = ([0; 16 * 1024], [0; 16 * 1024]);
+    loop {
+        let (bytes, to) = tokio::select! {
+            count = client.read(&mut question) => (&question[..count.unwrap_or(0)], &mut server),
+            count = server.read(&mut answer) => (&answer[..count.unwrap_or(0)], &mut client),
+        };
+        if bytes.is_empty() {
+            return;
+        }
+        if let Some(loss) = plan.loss_of(bytes) {
+            let bytes = bytes.to_vec();
+            return lose(loss, &bytes, client, server, &plan).await;
+        }
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn lose(loss: Loss, statement: &[u8], client: TcpStream, mut server: TcpStream, plan: &Plan) {
+    match loss {
+        Loss::Before => {}
+        Loss::Meanwhile => {
+            drop(client);
+            plan.deliver.notified().await;
+            server.write_all(statement).await.unwrap();
+            server.read_u8().await.unwrap();
+        }
+        Loss::After => {
+            server.write_all(statement).await.unwrap();
+            server.read_u8().await.unwrap();
+            drop(client);
+        }
+        Loss::Silence => std::future::pending().await,
+    }
+}

@@ -1,0 +1,85 @@
+//! The program under test, and databases that a test may break.
+
+use plg_testkit::Process;
+use plg_testkit::app::Api;
+use plg_testkit::postgres::Cluster;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+use tokio::task::block_in_place;
+
+/// What the product promises: longer than this nobody waits for an answer, whatever its database
+/// does.
+pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Settings as environment variables.
+pub(crate) type Environment = [(&'static str, &'static str)];
+
+/// One transaction a hotel, several at a time: what a database that is distributed by hotel needs.
+pub(crate) const ONE_HOTEL_A_TRANSACTION: &Environment =
+    &[("PLG__WRITER__HOTELS_PER_TRANSACTION", "1"), ("PLG__WRITER__LANES", "4")];
+
+/// The shipped `ingest-api`, running, and a client of it.
+pub(crate) struct Service {
+    process: Process,
+    pub(crate) api: Api,
+}
+
+impl Service {
+    pub(crate) fn start(database_url: &str, environment: &Environment) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_ingest-api"));
+        // These tests take its database away: its warnings about that are no news.
+        let mut settings = vec![("PLG__LOG__FILTER", "error")];
+        settings.extend(environment);
+        let process = block_in_place(|| Process::serve(program, database_url, &settings));
+        let api = Api::new(process.address);
+        Self { process, api }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.process.address
+    }
+
+    pub(crate) fn kill(self) {
+        block_in_place(|| self.process.kill());
+    }
+
+    pub(crate) fn terminate(self) -> ExitStatus {
+        block_in_place(|| self.process.terminate())
+    }
+}
+
+/// A PostgreSQL server of the test's own, to be broken, with a migrated database.
+pub(crate) struct PrivatePostgres(Cluster);
+
+impl PrivatePostgres {
+    pub(crate) async fn start() -> Self {
+        let cluster = block_in_place(|| Cluster::start(&[]));
+        let postgres = Self(cluster);
+        let db = migrations::connect(&postgres.url()).await.unwrap();
+        migrations::up(&db).await.unwrap();
+        db.close().await.unwrap();
+        postgres
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.0.url("postgres")
+    }
+
+    pub(crate) fn kill(&mut self) {
+        block_in_place(|| self.0.kill());
+    }
+
+    pub(crate) fn restart(&mut self) {
+        block_in_place(|| self.0.restart());
+    }
+
+    pub(crate) fn freeze(&mut self) {
+        block_in_place(|| self.0.freeze());
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        block_in_place(|| self.0.thaw());
+    }
+}
