@@ -1,0 +1,211 @@
+//! Everything side by side, in rounds: A B A B, so that a machine whose speed drifts drifts for both.
+
+use crate::baselines::{pgbench, redis};
+use crate::load::{ITEMS, Load, Outcome, What, run as run_load};
+use crate::report::{Figures, Line, Target, print};
+use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Open connections of a full load.
+const CONNECTIONS: usize = 256;
+/// Hotels of a spread load.
+const HOTELS: u64 = 1000;
+/// Numbers of clients among which `pgbench` may choose its best.
+const PGBENCH_CLIENTS: [u32; 3] = [16, 64, 256];
+
+const SINGLE_POSTGRES: &[(&str, &str)] =
+    &[("PLG__WRITER__BATCH", "1"), ("PLG__WRITER__LANES", "16")];
+const SINGLE_SQLITE: &[(&str, &str)] = &[("PLG__WRITER__BATCH", "1")];
+
+struct Bench {
+    place: Place,
+    duration: Duration,
+    figures: Figures,
+}
+
+/// Measures everything in each round, and prints the table.
+pub(crate) async fn run(duration: Duration, rounds: u32) {
+    let mut bench = Bench { place: Place::new(), duration, figures: Figures::default() };
+    for round in 1..=rounds {
+        println!("round {round} of {rounds}");
+        bench.actions().await;
+        bench.lonely().await;
+        bench.arrays().await;
+        bench.reads().await;
+        bench.embedded().await;
+    }
+    bench.print();
+}
+
+fn load(address: SocketAddr, connections: usize, hotels: u64, duration: Duration) -> Load {
+    Load { address, connections, hotels, duration, rate: None, what: What::Import }
+}
+
+impl Bench {
+    /// One server on a new database under one load.
+    async fn measure(
+        &self,
+        kind: Kind,
+        settings: &[(&str, &str)],
+        shape: impl FnOnce(Load) -> Load,
+    ) -> (Outcome, f64) {
+        let url = self.place.database(kind).await;
+        let server = serve(&url, settings);
+        let load = shape(load(server.address, CONNECTIONS, HOTELS, self.duration));
+        let outcome = run_load(&load).await;
+        assert_eq!(outcome.failures, 0, "every request succeeds");
+        let memory = peak_mib(server.id());
+        stop_and_check(server, &url).await;
+        (outcome, memory)
+    }
+
+    async fn best_pgbench(&self, hotels: u64) -> f64 {
+        let hotels = hotels.to_string();
+        let mut best: f64 = 0.0;
+        for clients in PGBENCH_CLIENTS {
+            let url = self.place.database(Kind::Postgres).await;
+            self.partition(&url).await;
+            let variables = [("hotels", hotels.as_str())];
+            let result =
+                pgbench(&self.place, &url, "action.sql", clients, self.duration, &variables);
+            best = best.max(result.rate);
+        }
+        best
+    }
+
+    /// `pgbench` writes where the service would have opened a month.
+    async fn partition(&self, url: &str) {
+        let db = sea_orm::Database::connect(url).await.expect("connects");
+        let create = "create table product_event_202611 partition of product_event \
+                      for values from (202611) to (202612)";
+        plg_testkit::ledger::damage(&db, create).await;
+        db.close().await.expect("closes");
+    }
+
+    async fn actions(&mut self) {
+        let (ours, memory) = self.measure(Kind::Postgres, &[], |load| load).await;
+        self.figures.note("actions/s", ours.rate);
+        self.figures.note("p50 ms", ours.quantile_ms(0.5));
+        self.figures.note("p99 ms", ours.quantile_ms(0.99));
+        self.figures.note("server MiB", memory);
+        let best = self.best_pgbench(HOTELS).await;
+        self.figures.note("pgbench actions/s", best);
+        let (single, _) = self.measure(Kind::Postgres, SINGLE_POSTGRES, |load| load).await;
+        self.figures.note("actions/s, one transaction each", single.rate);
+        self.figures.note("p99 ms, one transaction each", single.quantile_ms(0.99));
+        let livez = |load| Load { what: What::Livez, ..load };
+        let (http, _) = self.measure(Kind::Postgres, &[], livez).await;
+        self.figures.note("HTTP alone/s", http.rate);
+
+        let hot = |load| Load { hotels: 1, ..load };
+        let (ours, _) = self.measure(Kind::Postgres, &[], hot).await;
+        self.figures.note("hot hotel actions/s", ours.rate);
+        self.figures.note("hot hotel p99 ms", ours.quantile_ms(0.99));
+        let (single, _) = self.measure(Kind::Postgres, SINGLE_POSTGRES, hot).await;
+        self.figures.note("hot hotel actions/s, one transaction each", single.rate);
+        self.figures.note("hot hotel p99 ms, one transaction each", single.quantile_ms(0.99));
+        let best = self.best_pgbench(1).await;
+        self.figures.note("hot hotel pgbench actions/s", best);
+
+        let half = self.figures.median("actions/s") / 2.0;
+        let steady = |load| Load { rate: Some(half), ..load };
+        let (ours, _) = self.measure(Kind::Postgres, &[], steady).await;
+        self.figures.note("half rate p50 ms", ours.quantile_ms(0.5));
+        self.figures.note("half rate p99 ms", ours.quantile_ms(0.99));
+
+        let requests = 100_000;
+        if let Some(rate) = redis(&self.place, 256, requests) {
+            self.figures.note("Redis actions/s", rate);
+        }
+    }
+
+    async fn lonely(&mut self) {
+        let alone = |load| Load { connections: 1, ..load };
+        let (ours, _) = self.measure(Kind::Postgres, &[], alone).await;
+        self.figures.note("lonely p50 ms", ours.quantile_ms(0.5));
+        let url = self.place.database(Kind::Postgres).await;
+        self.partition(&url).await;
+        let variables = [("hotels", "1000")];
+        let theirs = pgbench(&self.place, &url, "action.sql", 1, self.duration, &variables);
+        self.figures.note("lonely pgbench ms", theirs.latency_ms);
+    }
+
+    async fn arrays(&mut self) {
+        let arrays = |load| Load { what: What::Array, connections: 8, ..load };
+        let (ours, _) = self.measure(Kind::Postgres, &[], arrays).await;
+        self.figures.note("array events/s", ours.rate * ITEMS as f64);
+        let url = self.place.database(Kind::Postgres).await;
+        self.partition(&url).await;
+        let theirs = pgbench(&self.place, &url, "bulk.sql", 8, self.duration, &[]);
+        self.figures.note("bulk SQL events/s", theirs.rate * ITEMS as f64);
+    }
+
+    async fn reads(&mut self) {
+        let url = self.place.database(Kind::Postgres).await;
+        let start = Instant::now();
+        let server = serve(&url, &[]);
+        self.figures.note("start to listening ms", start.elapsed().as_secs_f64() * 1000.0);
+        let filling = load(server.address, 64, HOTELS, Duration::from_secs(1));
+        run_load(&filling).await;
+        let checks = load(server.address, CONNECTIONS, HOTELS, self.duration);
+        let ours = run_load(&Load { what: What::QuotaCheck, ..checks }).await;
+        self.figures.note("quota checks/s", ours.rate);
+        let month = plg_testkit::ledger::current_month();
+        let variables = [("month", month.as_str())];
+        let clients = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        let theirs = pgbench(&self.place, &url, "read.sql", clients, self.duration, &variables);
+        self.figures.note("pgbench selects/s", theirs.rate);
+        stop_and_check(server, &url).await;
+    }
+
+    async fn embedded(&mut self) {
+        for (name, single, hotels) in [
+            ("SQLite actions/s", "SQLite actions/s, one transaction each", HOTELS),
+            ("SQLite hot hotel actions/s", "SQLite hot hotel actions/s, one transaction each", 1),
+        ] {
+            let shape = |load| Load { hotels, ..load };
+            let (ours, _) = self.measure(Kind::Sqlite, &[], shape).await;
+            self.figures.note(name, ours.rate);
+            if hotels == HOTELS {
+                self.figures.note("SQLite p99 ms", ours.quantile_ms(0.99));
+            }
+            let (theirs, _) = self.measure(Kind::Sqlite, SINGLE_SQLITE, shape).await;
+            self.figures.note(single, theirs.rate);
+        }
+    }
+
+    fn print(&self) {
+        let line = |what, ours, theirs, target| Line {
+            what,
+            ours: (ours, self.figures.median(ours)),
+            theirs: (theirs, self.figures.median(theirs)),
+            target,
+        };
+        let least = Target::AtLeast;
+        let most = Target::AtMost;
+        print(&[
+            line("single actions, 1,000 hotels", "actions/s", "pgbench actions/s", least(4.0)),
+            line("the same", "actions/s", "HTTP alone/s", least(0.25)),
+            line("the same", "actions/s", "Redis actions/s", least(0.7)),
+            line("the same", "actions/s", "actions/s, one transaction each", least(4.0)),
+            line(
+                "one hot hotel",
+                "hot hotel actions/s",
+                "hot hotel pgbench actions/s",
+                least(10.0),
+            ),
+            line("p99 at that load", "p99 ms", "p50 ms", most(3.0)),
+            line("p99 at half that rate", "half rate p99 ms", "lonely p50 ms", most(8.0)),
+            line("one lonely client", "lonely p50 ms", "lonely pgbench ms", most(3.0)),
+            line("arrays of 1,000", "array events/s", "bulk SQL events/s", least(0.5)),
+            line("quota checks", "quota checks/s", "pgbench selects/s", least(0.5)),
+            line(
+                "SQLite",
+                "SQLite actions/s",
+                "SQLite actions/s, one transaction each",
+                least(10.0),
+            ),
+        ]);
+    }
+}

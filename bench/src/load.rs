@@ -1,0 +1,217 @@
+//! A load of imports with unique keys over plain HTTP/1.1 connections.
+//!
+//! *Closed loop*: each connection sends its next request when it has the answer to the last one.
+//! *Constant rate*: requests are due at fixed times, and their latency counts from when they were due,
+//! so a server that stands still is charged for everyone who had to wait.
+
+use hdrhistogram::Histogram;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// What to send.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
+    /// Where to.
+    pub(crate) address: SocketAddr,
+    /// Connections, all open from the start.
+    pub(crate) connections: usize,
+    /// Hotels that take turns.
+    pub(crate) hotels: u64,
+    /// How long, after a quarter of that to warm up.
+    pub(crate) duration: Duration,
+    /// Requests a second in all; `None` is a closed loop.
+    pub(crate) rate: Option<f64>,
+    /// Which request.
+    pub(crate) what: What,
+}
+
+/// Which request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum What {
+    /// A billable action.
+    Import,
+    /// Nothing that needs a database: what HTTP alone costs.
+    Livez,
+    /// A free check of a quota.
+    QuotaCheck,
+    /// An array of [`ITEMS`] events of one hotel, each with an id.
+    Array,
+}
+
+/// Events of an array.
+pub(crate) const ITEMS: u64 = 1000;
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    /// Requests answered well, a second.
+    pub(crate) rate: f64,
+    /// Latencies in microseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// Requests answered otherwise, or not at all.
+    pub(crate) failures: u64,
+}
+
+impl Outcome {
+    pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "microseconds of a short run")]
+        let micros = self.latency.value_at_quantile(quantile) as f64;
+        micros / 1000.0
+    }
+}
+
+/// Distinguishes the keys of runs on one database.
+static RUN: AtomicU64 = AtomicU64::new(0);
+
+/// Runs the load.
+pub(crate) async fn run(load: &Load) -> Outcome {
+    let run = format!("{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::Relaxed));
+    let numbers = Arc::new(AtomicU64::new(0));
+    let begin = Instant::now() + Duration::from_millis(200);
+    let measure = begin + load.duration / 4;
+    let end = measure + load.duration;
+    let mut clients = Vec::new();
+    for index in 0..load.connections {
+        let client = Client {
+            load: load.clone(),
+            run: run.clone(),
+            numbers: Arc::clone(&numbers),
+            measure,
+            end,
+            next_due: load.rate.map(|rate| {
+                let interval = Duration::from_secs_f64(load.connections as f64 / rate);
+                begin + interval.mul_f64(index as f64 / load.connections as f64)
+            }),
+        };
+        clients.push(tokio::spawn(client.run()));
+    }
+    let mut latency = histogram();
+    let mut failures = 0;
+    for client in clients {
+        let (own, failed) = client.await.expect("a client runs");
+        latency.add(own).expect("same bounds");
+        failures += failed;
+    }
+    let rate = latency.len() as f64 / load.duration.as_secs_f64();
+    Outcome { rate, latency, failures }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 120_000_000, 3).expect("bounds")
+}
+
+struct Client {
+    load: Load,
+    run: String,
+    numbers: Arc<AtomicU64>,
+    measure: Instant,
+    end: Instant,
+    next_due: Option<Instant>,
+}
+
+impl Client {
+    async fn run(mut self) -> (Histogram<u64>, u64) {
+        let (mut latency, mut failures) = (histogram(), 0);
+        let mut stream = self.connect().await;
+        let (mut request, mut answer) = (Vec::new(), Vec::new());
+        loop {
+            let start = match self.next_due {
+                Some(due) => {
+                    tokio::time::sleep_until(due.into()).await;
+                    let interval = self.load.connections as f64 / self.load.rate.unwrap_or(1.0);
+                    self.next_due = Some(due + Duration::from_secs_f64(interval));
+                    due
+                }
+                None => Instant::now(),
+            };
+            if start >= self.end {
+                return (latency, failures);
+            }
+            self.write_request(&mut request);
+            let ok = exchange(&mut stream, &request, &mut answer).await;
+            let now = Instant::now();
+            if ok.is_err() {
+                stream = self.connect().await;
+            }
+            if start >= self.measure && now <= self.end + Duration::from_secs(60) {
+                if ok == Ok(true) {
+                    let micros = (now - start).as_micros().clamp(1, 120_000_000);
+                    latency.record(u64::try_from(micros).unwrap_or(1)).expect("in bounds");
+                } else {
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.load.address).await.expect("connects");
+        stream.set_nodelay(true).expect("an option");
+        stream
+    }
+
+    fn write_request(&self, request: &mut Vec<u8>) {
+        const USER: &str = "00000000-0000-0000-0000-000000000007";
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        // Odd multiples of it visit every hotel, in no order that an index would like.
+        let place = number.wrapping_mul(0x9e37_79b9) % self.load.hotels;
+        let hotel = uuid::Uuid::from_u128(u128::from(place));
+        let run = &self.run;
+        let (line, body) = match self.load.what {
+            What::Import => (
+                format!("POST /v1/hotels/{hotel}/imports"),
+                format!(r#"{{"job_id":"{run}-{number}","user_id":"{USER}"}}"#),
+            ),
+            What::Array => {
+                let item = |n: u64| {
+                    format!(
+                        r#"{{"event_type":"upgrade_click","hotel_id":"{hotel}","user_id":"{USER}","id":"{run}-{number}-{n}"}}"#
+                    )
+                };
+                let items = (0..ITEMS).map(item).collect::<Vec<_>>().join(",");
+                ("POST /v1/events".to_owned(), format!("[{items}]"))
+            }
+            What::Livez => ("GET /livez".to_owned(), String::new()),
+            What::QuotaCheck => (format!("GET /v1/hotels/{hotel}/quotas/imports"), String::new()),
+        };
+        request.clear();
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        request.extend_from_slice(head.as_bytes());
+        request.extend_from_slice(body.as_bytes());
+    }
+}
+
+/// Sends a request and reads its answer; says whether it was a success.
+async fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    answer: &mut Vec<u8>,
+) -> Result<bool, ()> {
+    stream.write_all(request).await.map_err(drop)?;
+    answer.clear();
+    loop {
+        if stream.read_buf(answer).await.map_err(drop)? == 0 {
+            return Err(());
+        }
+        let Some(head) = answer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+        let text = std::str::from_utf8(&answer[..head]).map_err(drop)?;
+        let length = text
+            .lines()
+            .find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+            })
+            .unwrap_or(0usize);
+        if answer.len() >= head + 4 + length {
+            return Ok(text.as_bytes().get(9) == Some(&b'2'));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! `bench`: measures the service side by side with what one would write instead.
+//!
+//! Everything runs on this machine: the database, the service and the load share its cores. Compare
+//! the ratios inside one run, not figures of different machines.
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss)]
+
+mod baselines;
+mod compare;
+mod load;
+mod report;
+mod server;
+
+use clap::{Parser, Subcommand};
+use load::{Load, What};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures the service side by side with what one would write instead.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything, side by side, in rounds; prints medians and ratios as one table
+    All {
+        /// Seconds of each measurement
+        #[arg(long, default_value_t = 6)]
+        seconds: u64,
+        /// Rounds; each measures everything once, in turn
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// Loads a service that runs already
+    Load {
+        /// Where it listens
+        #[arg(long, default_value = "127.0.0.1:8080")]
+        address: SocketAddr,
+        /// Open connections
+        #[arg(long, default_value_t = 256)]
+        connections: usize,
+        /// Hotels that take turns
+        #[arg(long, default_value_t = 1000)]
+        hotels: u64,
+        /// Seconds of the measurement
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+        /// Requests a second; a closed loop without it
+        #[arg(long)]
+        rate: Option<f64>,
+        /// What to send
+        #[arg(long, value_enum, default_value = "import")]
+        what: What,
+    },
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        match Arguments::parse().command {
+            Command::All { seconds, rounds } => {
+                compare::run(Duration::from_secs(seconds), rounds).await;
+            }
+            Command::Load { address, connections, hotels, seconds, rate, what } => {
+                let duration = Duration::from_secs(seconds);
+                let load = Load { address, connections, hotels, duration, rate, what };
+                let outcome = load::run(&load).await;
+                println!(
+                    "{:>9.0} requests/s   p50 {:.2} ms   p99 {:.2} ms   max {:.2} ms   failures {}",
+                    outcome.rate,
+                    outcome.quantile_ms(0.5),
+                    outcome.quantile_ms(0.99),
+                    outcome.quantile_ms(1.0),
+                    outcome.failures
+                );
+            }
+        }
+    });
+}

@@ -1,0 +1,93 @@
+//! The service and its databases, new for each measurement.
+
+use plg_testkit::postgres::Cluster;
+use plg_testkit::{Process, ledger, process};
+use sea_orm::Database;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Everybody may do everything: the bench measures recording, not refusing.
+const UNLIMITED: (&str, &str) = ("PLG__PLANS__DEFAULT", "suite");
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Postgres,
+    Sqlite,
+}
+
+/// A durable PostgreSQL on disk, and a folder for SQLite beside it.
+pub(crate) struct Place {
+    pub(crate) cluster: Cluster,
+    folder: PathBuf,
+    number: AtomicU32,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("plg-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        // fsync and synchronous_commit stay on.
+        let settings = ["shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=15min"];
+        let cluster = Cluster::start_in(&folder, &settings);
+        Self { cluster, folder, number: AtomicU32::new(0) }
+    }
+
+    /// A new, migrated database.
+    pub(crate) async fn database(&self, kind: Kind) -> String {
+        let name = format!("bench_{}", self.number.fetch_add(1, Ordering::Relaxed));
+        let url = match kind {
+            Kind::Sqlite => {
+                format!("sqlite://{}?mode=rwc", self.folder.join(format!("{name}.db")).display())
+            }
+            Kind::Postgres => {
+                let admin =
+                    Database::connect(self.cluster.url("postgres")).await.expect("connects");
+                ledger::damage(&admin, &format!("create database {name}")).await;
+                admin.close().await.expect("closes");
+                self.cluster.url(&name)
+            }
+        };
+        let migrate = Command::new(process::program("migrate"))
+            .arg("up")
+            .env("DATABASE_URL", &url)
+            .stdout(Stdio::null())
+            .status();
+        assert!(migrate.expect("migrate runs").success(), "migrate up failed");
+        url
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Starts the service.
+pub(crate) fn serve(url: &str, settings: &[(&str, &str)]) -> Process {
+    let mut all = vec![UNLIMITED];
+    all.extend_from_slice(settings);
+    Process::serve(&process::program("ingest-api"), url, &all)
+}
+
+/// Stops it, and checks the books.
+pub(crate) async fn stop_and_check(server: Process, url: &str) {
+    assert!(server.terminate().success(), "the server stops well");
+    let db = Database::connect(url).await.expect("connects");
+    ledger::assert_balanced(&db).await;
+    db.close().await.expect("closes");
+}
+
+/// The highest resident memory of a process so far, in MiB.
+pub(crate) fn peak_mib(id: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) / 1024.0
+}

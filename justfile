@@ -1,0 +1,33 @@
+# What one does often. `just` lists it; install it with `cargo install just` or `pip install rust-just`.
+
+_list:
+    @just --list --unsorted
+
+# Serve the API on the embedded database (http://127.0.0.1:8080)
+run *args:
+    cargo run -- {{args}}
+
+# Everything that CI checks
+check:
+    scripts/test.sh
+
+# Some tests only: just test -p plg-core
+test *args:
+    cargo test {{args}}
+
+# Bring the database of DATABASE_URL to the current schema: just migrate status
+migrate *args='up':
+    cargo run -p migrations --bin migrate -- {{args}}
+
+# Reconcile counters with events: just rollup --dry-run
+rollup *args:
+    cargo run -p rollup-worker -- {{args}}
+
+# Replay a month of a hotel group, damage counters, reconcile (--postgres for PostgreSQL)
+demo *args:
+    cargo build --workspace --bins
+    cargo run -q -p plg-testkit --bin demo -- {{args}}
+
+# Format
+fmt:
+    cargo fmt --all

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Installs what the tests need, and passes them all: formatting, lints, documentation, and every
+# test on SQLite and on PostgreSQL. Arguments go to `cargo test` (scripts/test.sh -p plg-core).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'scripts/test.sh: %s\n' "$*" >&2; exit 1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
+command -v cc >/dev/null || die "a C compiler is missing (Debian: apt-get install build-essential)"
+
+if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v initdb >/dev/null; then
+    say "installing PostgreSQL (its programs only; the tests start servers of their own)"
+    command -v apt-get >/dev/null || die "PostgreSQL's server programs (initdb, postgres) are missing"
+    as_root apt-get update -qq
+    # Without the cluster that Debian's package would make and start.
+    as_root mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+        echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql
+fi
+
+say "formatting"
+cargo fmt --all --check
+say "lints"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+say "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+say "programs"
+cargo build --workspace --bins --locked
+say "tests"
+if [ $# -gt 0 ]; then cargo test --locked "$@"; else cargo test --workspace --locked; fi
