@@ -24,18 +24,6 @@ pub enum GateKind {
     Day(i64),
 }
 
-impl GateKind {
-    /// The stored name: pruning reads it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Once => "once",
-            Self::Session => "session",
-            Self::Day(_) => "day",
-        }
-    }
-}
-
 /// The gate that an event has to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gate {

@@ -29,7 +29,7 @@ pub const TRANSACTION_DEADLINE: Duration = Duration::from_millis(2_000);
 /// caller's clock. Their hotels stay locked until the transaction ends, in order of their ids: keep
 /// it short, and when there are several such calls in one transaction, pass hotels in ascending
 /// order. On SQLite the transaction has to be begun `IMMEDIATE`
-/// ([`begin_write`](crate::connect::begin_write) does), on PostgreSQL as `READ COMMITTED`, its default.
+/// ([`begin_write`] does), on PostgreSQL as `READ COMMITTED`, its default.
 ///
 /// ```no_run
 /// # async fn example(
@@ -197,7 +197,7 @@ fn writes(db: &impl ConnectionTrait, decision: &Decision) -> Vec<Sql> {
         writes.push(events::append(db, &decision.events));
     }
     if !decision.gates.is_empty() {
-        writes.push(gates::put(db, &decision.gates));
+        writes.extend(gates::put(db, &decision.gates));
     }
     if !decision.given_back.is_empty() {
         writes.push(gates::give_back(db, &decision.given_back));

@@ -15,6 +15,9 @@ pub const DEFAULT_DATABASE_URL: &str = "sqlite://data/plg.db?mode=rwc";
 
 /// How long to wait for a new connection, or for a free one of a pool.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// A pooled connection that was used less than this long ago is used again without a test, which would
+/// cost as much as a read.
+const POOL_TRUST: Duration = Duration::from_secs(1);
 /// How long PostgreSQL may work on one statement of a service.
 pub const STATEMENT_DEADLINE: Duration = Duration::from_millis(2_000);
 /// How long to wait for another process that writes to the same SQLite file.
@@ -111,6 +114,7 @@ impl DatabaseUrl {
 pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
     let mut options = options(url, Some(STATEMENT_DEADLINE));
     options.max_connections(max_connections).min_connections(0);
+    options.test_before_acquire_if_idle_for(POOL_TRUST);
     Database::connect(options).await
 }
 

@@ -44,6 +44,12 @@ impl Sql {
         self
     }
 
+    /// Goes on with another one's text and values.
+    pub(crate) fn then(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        self
+    }
+
     /// The rows as a table named `t`.
     pub(crate) fn rows(mut self, rows: Rows) -> Self {
         match self.backend {

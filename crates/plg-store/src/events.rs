@@ -2,6 +2,7 @@
 
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
+use crate::partitions;
 use crate::schema::product_event;
 use plg_core::calendar::Month;
 use plg_core::catalogue::EventType;
@@ -166,6 +167,7 @@ pub(crate) async fn stands(
     txn: &DatabaseTransaction,
     event: &Arc<RecordedEvent>,
 ) -> Result<bool, StoreError> {
+    partitions::ensure(txn, &[event.month].into()).await?;
     let probe = append(txn, std::slice::from_ref(event)).text(" where true on conflict do nothing");
     if txn.execute_raw(probe.statement()).await?.rows_affected() > 0 {
         return Ok(false);

@@ -1,14 +1,21 @@
 //! Gates: what the dedup rules remember. A row says that an event has passed.
+//!
+//! Gates that close for ever are in `event_gate`; those that let events pass again are in
+//! `event_window`, where the nightly pruning finds nothing that has to stay.
 
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use chrono::{DateTime, Utc};
-use plg_core::gate::{Gate, GateKey, GateState};
+use plg_core::gate::{Gate, GateKey, GateKind, GateState};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Inserts the gates that are absent, and says which those were.
+fn is_once(gate: &Gate) -> bool {
+    gate.kind == GateKind::Once
+}
+
+/// Inserts the once-per-key gates that are absent, and says which those were.
 pub(crate) async fn claim(
     db: &impl ConnectionTrait,
     gates: &[Gate],
@@ -17,9 +24,8 @@ pub(crate) async fn claim(
     if gates.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = gates.iter().map(|gate| (*gate, GateState { last_at: now, passed: 1 }));
-    let insert = insert(db, &rows.collect::<Vec<_>>())
-        .text(" on conflict (gate_id, hotel_id) do nothing returning gate_id");
+    let rows = gates.iter().map(|gate| (*gate, now)).collect::<Vec<_>>();
+    let insert = insert_once(db, &rows).text(" returning gate_id");
     let inserted = db.query_all_raw(insert.statement()).await?;
     inserted.iter().map(|row| Ok(GateKey(row.try_get("", "gate_id")?))).collect()
 }
@@ -39,24 +45,49 @@ pub(crate) async fn read(
     if gates.is_empty() {
         return Ok(HashMap::new());
     }
-    let select = Sql::new(db, "select g.gate_id, g.last_at, g.passed from ")
-        .rows(keys(gates.iter()))
-        .text(" join event_gate g on g.gate_id = t.gate_id and g.hotel_id = t.hotel_id");
-    let rows = Row::find_by_statement(select.statement()).all(db).await?;
-    let state =
-        |row: Row| (GateKey(row.gate_id), GateState { last_at: row.last_at, passed: row.passed });
-    Ok(rows.into_iter().map(state).collect())
+    let (once, windows): (Vec<&Gate>, Vec<&Gate>) = gates.iter().partition(|gate| is_once(gate));
+    let mut selects = Vec::new();
+    if !once.is_empty() {
+        let select = "select g.gate_id, g.passed_at as last_at, cast(1 as bigint) as passed from ";
+        selects.push(
+            Sql::new(db, select)
+                .rows(keys(once.into_iter()))
+                .text(" join event_gate g on g.gate_id = t.gate_id and g.hotel_id = t.hotel_id"),
+        );
+    }
+    if !windows.is_empty() {
+        let select = "select g.gate_id, g.last_at, g.passed from ";
+        selects.push(
+            Sql::new(db, select)
+                .rows(keys(windows.into_iter()))
+                .text(" join event_window g on g.gate_id = t.gate_id and g.hotel_id = t.hotel_id"),
+        );
+    }
+    let mut states = HashMap::new();
+    if let Some(select) = selects.into_iter().reduce(|all, one| all.text(" union all ").then(one)) {
+        for row in Row::find_by_statement(select.statement()).all(db).await? {
+            let state = GateState { last_at: row.last_at, passed: row.passed };
+            states.insert(GateKey(row.gate_id), state);
+        }
+    }
+    Ok(states)
 }
 
-/// The write that sets gates to a state.
-pub(crate) fn put(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {
-    insert(db, gates).text(
-        " on conflict (gate_id, hotel_id) \
-         do update set last_at = excluded.last_at, passed = excluded.passed",
-    )
+/// The writes that set gates to a state.
+pub(crate) fn put(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Vec<Sql> {
+    let (once, windows): (Vec<_>, Vec<_>) = gates.iter().copied().partition(|(g, _)| is_once(g));
+    let mut writes = Vec::new();
+    if !once.is_empty() {
+        let rows = once.into_iter().map(|(gate, state)| (gate, state.last_at)).collect::<Vec<_>>();
+        writes.push(insert_once(db, &rows));
+    }
+    if !windows.is_empty() {
+        writes.push(upsert_windows(db, &windows));
+    }
+    writes
 }
 
-/// The write that removes gates.
+/// The write that removes once-per-key gates, claimed for events that were not recorded.
 pub(crate) fn give_back(db: &impl ConnectionTrait, gates: &[Gate]) -> Sql {
     Sql::new(
         db,
@@ -72,17 +103,32 @@ fn keys<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Rows {
         .uuid("hotel_id", gates.map(|gate| gate.hotel_id.0))
 }
 
-fn insert(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {
+// SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
+
+fn insert_once(db: &impl ConnectionTrait, gates: &[(Gate, DateTime<Utc>)]) -> Sql {
     let rows = keys(gates.iter().map(|(gate, _)| gate))
-        .text("kind", gates.iter().map(|(gate, _)| gate.kind.name().to_owned()))
+        .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at));
+    Sql::new(
+        db,
+        "insert into event_gate (gate_id, hotel_id, passed_at) \
+         select t.gate_id, t.hotel_id, t.passed_at from ",
+    )
+    .rows(rows)
+    .text(" where true on conflict (gate_id, hotel_id) do nothing")
+}
+
+fn upsert_windows(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {
+    let rows = keys(gates.iter().map(|(gate, _)| gate))
         .instant("last_at", gates.iter().map(|(_, state)| state.last_at))
         .big_int("passed", gates.iter().map(|(_, state)| state.passed));
     Sql::new(
         db,
-        "insert into event_gate (gate_id, hotel_id, kind, last_at, passed) \
-         select t.gate_id, t.hotel_id, t.kind, t.last_at, t.passed from ",
+        "insert into event_window (gate_id, hotel_id, last_at, passed) \
+         select t.gate_id, t.hotel_id, t.last_at, t.passed from ",
     )
     .rows(rows)
-    // SQLite would read ON of ON CONFLICT as a join without it.
-    .text(" where true")
+    .text(
+        " where true on conflict (gate_id, hotel_id) \
+         do update set last_at = excluded.last_at, passed = excluded.passed",
+    )
 }

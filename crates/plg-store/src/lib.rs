@@ -11,6 +11,7 @@
 //! | `months` | the hotel-months while something is recorded: locking, opening and writing them |
 //! | [`usage`] | the hotel-months as they are read |
 //! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |
+//! | [`partitions`], [`retention`] | months of the log: made ahead, and dropped when they are old |
 //! | [`rollup`] | facts and corrections of the reconciliation, and its runs |
 //! | [`schema`] | the tables as SeaORM entities |
 //! | [`error`] | what can go wrong, and what that means for the caller |
@@ -23,6 +24,8 @@ pub mod events;
 pub mod gates;
 pub mod hotels;
 mod months;
+pub mod partitions;
+pub mod retention;
 pub mod rollup;
 #[expect(missing_docs, reason = "columns are documented with their tables, in migrations")]
 pub mod schema;

@@ -4,9 +4,11 @@
 //! it. Opening the next month closes the row under that lock, so whoever waited for it finds it
 //! closed, and never stamps an event into a month whose balance has been carried on.
 
+use crate::connect::begin_write;
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::hotels::{PROFILE_COLUMNS, Profile, ProfileRow};
+use crate::partitions;
 use crate::usage::month_of;
 use chrono::{DateTime, Utc};
 use plg_core::calendar::Month;
@@ -14,7 +16,7 @@ use plg_core::decide::{HotelState, opening};
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
 use plg_core::quota::Counters;
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -145,13 +147,14 @@ async fn open_months(
     let unknown = profiles(txn, &unknown).await?;
     opened.extend(unknown.into_iter().map(|(hotel_id, profile)| first(hotel_id, &profile, now)));
     opened.sort_by_key(|opening| opening.hotel_id);
+    partitions::ensure(txn, &opened.iter().map(|opening| opening.month).collect()).await?;
     txn.execute_raw(insert_months(txn, &opened).statement()).await?;
     Ok(opened.len())
 }
 
 /// Opens the month of each hotel that has none, while holding no lock.
 pub(crate) async fn open_missing(
-    db: &impl ConnectionTrait,
+    db: &DatabaseConnection,
     hotels: &BTreeSet<HotelId>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
@@ -167,6 +170,9 @@ pub(crate) async fn open_missing(
     let mut openings: Vec<Opening> = profiles.iter().map(first).collect();
     openings.sort_by_key(|opening| opening.hotel_id);
     if !openings.is_empty() {
+        let txn = begin_write(db).await?;
+        partitions::ensure(&txn, &openings.iter().map(|opening| opening.month).collect()).await?;
+        txn.commit().await?;
         db.execute_raw(insert_months(db, &openings).statement()).await?;
     }
     Ok(())

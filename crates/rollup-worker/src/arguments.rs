@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use plg_core::calendar::Month;
 use plg_core::ids::HotelId;
 use plg_store::rollup::Scope;
@@ -17,6 +17,8 @@ Exit codes:
   1  failed; the next run goes on where this one ended
   2  drift was found under --dry-run
 
+`rollup-worker retain` forgets what is old: see `rollup-worker retain --help`.
+
 Settings: plg.toml (or the file PLG_CONFIG names), then the environment: DATABASE_URL,
 PLG__ROLLUP__READ_CHUNK, PLG__ROLLUP__WRITE_CHUNK, PLG__ROLLUP__PAUSE_MS, PLG__LOG__FILTER,
 PLG__LOG__FORMAT. The summary goes to standard output, everything else to standard error.
@@ -32,8 +34,49 @@ Examples:
 /// Looks at every hotel-month with events that were not counted yet, and at every one whose
 /// counters are not what was last verified.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
-#[command(name = "rollup-worker", version, about, after_long_help = MORE)]
+#[command(
+    name = "rollup-worker",
+    version,
+    about,
+    after_long_help = MORE,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Arguments {
+    /// Another task than reconciling
+    #[command(subcommand)]
+    pub task: Option<Task>,
+    /// What to reconcile, and how
+    #[command(flatten)]
+    pub reconcile: Reconcile,
+}
+
+/// Another task than reconciling.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Task {
+    /// Drop old months of events, and dedup state that can refuse nothing any more
+    ///
+    /// Counters, corrections and runs stay. Refuses while a month to be dropped is not reconciled.
+    /// On PostgreSQL a month is dropped in constant time. May be killed and run again.
+    Retain(Retain),
+}
+
+/// What to keep.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Retain {
+    /// Keep the events of this many months, the current one included
+    #[arg(long, default_value_t = 13, value_parser = clap::value_parser!(u32).range(1..=1200))]
+    pub months: u32,
+    /// Remember jobs, exports and event ids for this many months: sent again later, they count again
+    #[arg(long, default_value_t = 13, value_parser = clap::value_parser!(u32).range(13..=1200))]
+    pub gate_months: u32,
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to reconcile, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Reconcile {
     /// Correct nothing, only say what has drifted; exits with 2 if anything has
     #[arg(long)]
     pub dry_run: bool,
@@ -56,7 +99,7 @@ fn hotel_id(text: &str) -> Result<HotelId, String> {
     text.parse().map_err(|_| EXAMPLE.to_owned())
 }
 
-impl Arguments {
+impl Reconcile {
     /// Which hotel-months are meant.
     #[must_use]
     pub fn scope(&self) -> Scope {
@@ -82,8 +125,18 @@ mod tests {
             month: Some("2026-11".parse().unwrap()),
             full: true,
         };
-        assert_eq!(arguments.scope(), scope);
-        assert_eq!(parse(&[]).unwrap().scope(), Scope::default());
+        assert_eq!(arguments.reconcile.scope(), scope);
+        assert_eq!(parse(&[]).unwrap().reconcile.scope(), Scope::default());
+    }
+
+    #[test]
+    fn retaining_is_a_task_of_its_own() {
+        let Some(Task::Retain(retain)) = parse(&["retain", "--months", "24"]).unwrap().task else {
+            panic!("not the task");
+        };
+        assert_eq!((retain.months, retain.gate_months), (24, 13));
+        assert!(parse(&["retain", "--gate-months", "12"]).unwrap_err().contains("13..=1200"));
+        assert!(parse(&["--full", "retain"]).is_err());
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use crate::figures;
 use chrono::{DateTime, SubsecRound as _, Utc};
+use plg_core::calendar::TimeZone;
 use plg_core::reconcile::{Verdict, reconcile as decide};
 use plg_service::Clock;
 use plg_store::StoreError;
 use plg_store::connect::begin_write;
+use plg_store::partitions;
 use plg_store::rollup::runs::{self, Figures, Run};
 use plg_store::rollup::{self, Applied, HotelMonth, Reading};
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
@@ -52,7 +54,23 @@ pub(crate) struct Work<'a> {
     pub(crate) run_id: Uuid,
 }
 
+/// Months whose partitions are made before their first event arrives.
+const MONTHS_AHEAD: usize = 3;
+
 impl Work<'_> {
+    /// Makes the log's partitions for the months to come, so that no event has to.
+    pub(crate) async fn prepare_months(&self) -> Result<(), StoreError> {
+        let this_month = TimeZone::default().month_of(now(self.clock));
+        let months = std::iter::successors(Some(this_month), |month| Some(month.next()));
+        let months = months.take(1 + MONTHS_AHEAD).collect();
+        patiently(|| async {
+            let txn = begin_write(self.db).await?;
+            partitions::ensure(&txn, &months).await?;
+            Ok(txn.commit().await?)
+        })
+        .await
+    }
+
     /// Writes the row of the run.
     pub(crate) async fn start(&self, run: &Run) -> Result<(), StoreError> {
         patiently(|| runs::start(self.db, run)).await

@@ -11,6 +11,7 @@
 //! | [`connections`] | opens the database, and says clearly why it cannot |
 //! | [`run`] | the loop: find, count, decide, write |
 //! | [`report`] | progress bar, log and summary |
+//! | [`retain`] | forgets what is old |
 //! | [`stop`] | the request to stop |
 
 pub mod arguments;
@@ -19,6 +20,7 @@ pub mod connections;
 mod figures;
 mod keys;
 pub mod report;
+pub mod retain;
 pub mod run;
 pub mod stop;
 

@@ -3,9 +3,9 @@
 use clap::Parser as _;
 use plg_service::{Settings, SystemClock, logging};
 use plg_store::rollup::runs::Run;
-use rollup_worker::arguments::Arguments;
+use rollup_worker::arguments::{Arguments, Reconcile, Retain, Task};
 use rollup_worker::report::{self, Terminal};
-use rollup_worker::{Connections, Options, Stop, reconcile};
+use rollup_worker::{Connections, Options, Stop, reconcile, retain};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,9 +24,13 @@ async fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    match run(&arguments).await {
-        Ok(run) if run.dry_run && run.figures.drifted > 0 => ExitCode::from(DRIFT_FOUND),
-        Ok(_) => ExitCode::SUCCESS,
+    let result = match &arguments.task {
+        None => run(&arguments.reconcile).await.map(|run| run.dry_run && run.figures.drifted > 0),
+        Some(Task::Retain(keep)) => forget(keep).await.map(|()| false),
+    };
+    match result {
+        Ok(true) => ExitCode::from(DRIFT_FOUND),
+        Ok(false) => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&failure);
             ExitCode::FAILURE
@@ -34,9 +38,28 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<Run, String> {
+async fn forget(keep: &Retain) -> Result<(), String> {
+    let settings = start()?;
+    let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;
+    let forgotten = retain::retain(&db, keep, &SystemClock).await.map_err(|e| e.to_string());
+    db.close().await;
+    let forgotten = forgotten?;
+    say(&if keep.json {
+        serde_json::to_string(&forgotten).map_err(|e| e.to_string())?
+    } else {
+        retain::summary(&forgotten)
+    });
+    Ok(())
+}
+
+fn start() -> Result<Settings, String> {
     let settings = Settings::load().map_err(|e| e.to_string())?;
     logging::init(&settings.log)?;
+    Ok(settings)
+}
+
+async fn run(arguments: &Reconcile) -> Result<Run, String> {
+    let settings = start()?;
     let stop = Stop::default();
     stop_on_signals(&stop).map_err(|e| format!("cannot listen for signals: {e}"))?;
     let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;

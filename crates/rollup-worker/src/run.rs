@@ -127,6 +127,9 @@ struct Worker<'a, P> {
 
 impl<P: Progress> Worker<'_, P> {
     async fn go(&mut self) -> Result<(), Cause> {
+        if !self.options.dry_run {
+            self.work.prepare_months().await?;
+        }
         self.work.start(&self.run).await?;
         let Options { scope, dry_run, read_chunk, write_chunk, .. } = self.options;
         if self.progress.wants_total()

@@ -74,7 +74,8 @@ impl Service {
 
     /// How many rows each table has.
     pub(crate) async fn census(&self) -> Vec<(&'static str, i64)> {
-        const TABLES: [&str; 5] = ["product_event", "event_gate", "usage_monthly", "seat", "hotel"];
+        const TABLES: [&str; 6] =
+            ["product_event", "event_gate", "event_window", "usage_monthly", "seat", "hotel"];
         let books = self.books().await;
         let mut census = Vec::new();
         for table in TABLES {

@@ -6,7 +6,9 @@ use crate::proxy::{Loss, Proxy};
 use crate::support::{ANSWER_DEADLINE, Service};
 use plg_testkit::app::hotel;
 use plg_testkit::{Backend, TestDatabase, ledger};
+use rstest::rstest;
 use sea_orm::DatabaseConnection;
+use serde_json::json;
 use std::time::Duration;
 
 struct Setting {
@@ -16,7 +18,15 @@ struct Setting {
 }
 
 impl Setting {
+    /// A hotel whose month is open, so that the next COMMIT is that of an import.
     async fn new() -> Self {
+        let setting = Self::of_new_hotel().await;
+        let click = setting.service.api.event(hotel(1), "upgrade_click", json!({})).await;
+        assert_eq!(click.outcome(), "recorded", "{click:?}");
+        setting
+    }
+
+    async fn of_new_hotel() -> Self {
         let database = TestDatabase::new(Backend::Postgres).await;
         let proxy = Proxy::before(database.url()).await;
         let service = Service::start(&proxy.url(), &[]);
@@ -43,43 +53,47 @@ impl Setting {
     }
 }
 
-/// The first import opens the hotel's month in the same transaction, the second finds it open.
-const JOBS: [&str; 2] = ["first", "second"];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_committed_is_refused_and_may_be_sent_again() {
     let setting = Setting::new().await;
-    for (recorded, job_id) in (0..).zip(JOBS) {
-        assert_eq!(setting.import(job_id, Loss::Before).await, 503);
-        setting.assert_imports(recorded).await;
-        assert_eq!(setting.service.api.import(hotel(1), job_id).await.status, 201);
-        setting.assert_imports(recorded + 1).await;
-    }
+    assert_eq!(setting.import("job", Loss::Before).await, 503);
+    setting.assert_imports(0).await;
+    assert_eq!(setting.service.api.import(hotel(1), "job").await.status, 201);
+    setting.assert_imports(1).await;
+}
+
+/// The month is opened by a transaction before that of the import.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_whose_opening_was_lost_is_opened_the_next_time(
+    #[values(Loss::Before, Loss::After)] loss: Loss,
+) {
+    let setting = Setting::of_new_hotel().await;
+    assert_eq!(setting.import("job", loss).await, 503);
+    setting.assert_imports(0).await;
+    assert_eq!(setting.service.api.import(hotel(1), "job").await.status, 201);
+    setting.assert_imports(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_is_acknowledged() {
     let setting = Setting::new().await;
-    for (recorded, job_id) in (1..).zip(JOBS) {
-        assert_eq!(setting.import(job_id, Loss::After).await, 201);
-        setting.assert_imports(recorded).await;
-        assert_eq!(setting.service.api.import(hotel(1), job_id).await.outcome(), "duplicate");
-    }
+    assert_eq!(setting.import("job", Loss::After).await, 201);
+    setting.assert_imports(1).await;
+    assert_eq!(setting.service.api.import(hotel(1), "job").await.outcome(), "duplicate");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_still_under_way_is_waited_for() {
     let setting = Setting::new().await;
     let db = setting.database.connect().await;
-    for (recorded, job_id) in (1..).zip(JOBS) {
-        let deliver = async {
-            assert_somebody_waits(&db).await;
-            setting.proxy.deliver();
-        };
-        let (status, ()) = tokio::join!(setting.import(job_id, Loss::Meanwhile), deliver);
-        assert_eq!(status, 201);
-        setting.assert_imports(recorded).await;
-    }
+    let deliver = async {
+        assert_somebody_waits(&db).await;
+        setting.proxy.deliver();
+    };
+    let (status, ()) = tokio::join!(setting.import("job", Loss::Meanwhile), deliver);
+    assert_eq!(status, 201);
+    setting.assert_imports(1).await;
 }
 
 /// The transaction stays open, and nobody can say yet what will become of it.

@@ -47,7 +47,8 @@ fn select_candidates(
 ) -> Statement {
     let mut sql = Sql::new(db, &format!("select {columns} from usage_monthly where "));
     sql = sql.text(if scope.full {
-        "last_seq >= 0"
+        // What was dropped cannot be counted again.
+        "month >= (select coalesce(max(dropped_before), 0) from event_retention)"
     } else {
         "(last_seq > rolled_seq or imports <> verified_imports or exports <> verified_exports \
          or active_users <> verified_active_users)"

@@ -1,6 +1,6 @@
 //! A month of a hotel group, October 2026, with the hours around it in which the month turns
 //! somewhere on Earth: who sends what when ([`Scenario`]), what has to come of it ([`Model`]), and
-//! what the service makes of it ([`replay`]).
+//! what the service makes of it ([`mod@replay`]).
 //!
 //! The requests follow from a seed and from nothing else. The model knows the requests and nothing
 //! of the service: it shares no code with it.

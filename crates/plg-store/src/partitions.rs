@@ -1,0 +1,81 @@
+//! The monthly partitions of the event log on PostgreSQL. SQLite has none: nothing to do there.
+//!
+//! A partition is made as a table of its own and then attached, which stands in nobody's way: creating
+//! it in place would wait for every reader of the log, and make every writer wait behind it.
+
+use crate::connect::is_postgres;
+use crate::dialect::Sql;
+use crate::error::StoreError;
+use plg_core::calendar::Month;
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use std::collections::BTreeSet;
+
+/// The partition of a month.
+fn name(month: Month) -> String {
+    format!("product_event_{}", month.number())
+}
+
+/// The months that have a partition, in order.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn existing(db: &impl ConnectionTrait) -> Result<BTreeSet<Month>, StoreError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        name: String,
+    }
+
+    if !is_postgres(db) {
+        return Ok(BTreeSet::new());
+    }
+    let select = Sql::new(
+        db,
+        "select cast(c.relname as text) as name from pg_inherits i \
+         join pg_class c on c.oid = i.inhrelid where i.inhparent = to_regclass('product_event')",
+    );
+    let rows = Row::find_by_statement(select.statement()).all(db).await?;
+    let month = |row: &Row| {
+        let number = row.name.strip_prefix("product_event_")?.parse().ok()?;
+        Month::from_number(number).ok()
+    };
+    Ok(rows.iter().filter_map(month).collect())
+}
+
+/// Makes the partitions of these months where they are absent. In a transaction of its own, or, when
+/// nobody made them in time, in that of the first event of the month.
+///
+/// # Errors
+/// When the database does not play along.
+pub async fn ensure(
+    txn: &impl ConnectionTrait,
+    months: &BTreeSet<Month>,
+) -> Result<(), StoreError> {
+    if !is_postgres(txn) || months.is_subset(&existing(txn).await?) {
+        return Ok(());
+    }
+    // One at a time; readers and writers of the log go on.
+    txn.execute_unprepared("lock table product_event in share update exclusive mode").await?;
+    for month in months.difference(&existing(txn).await?) {
+        let (name, from, to) = (name(*month), month.number(), month.next().number());
+        let create = format!("create table {name} (like product_event including all)");
+        txn.execute_unprepared(&create).await?;
+        let attach = format!(
+            "alter table product_event attach partition {name} for values from ({from}) to ({to})"
+        );
+        txn.execute_unprepared(&attach).await?;
+    }
+    Ok(())
+}
+
+/// Drops a month with all its events, in constant time. Not in a transaction: it waits for the readers
+/// of that month, and nobody waits for it.
+///
+/// # Errors
+/// When the database does not play along.
+pub async fn drop_month(db: &impl ConnectionTrait, month: Month) -> Result<(), StoreError> {
+    let name = name(month);
+    let detach = format!("alter table product_event detach partition {name} concurrently");
+    db.execute_unprepared(&detach).await?;
+    db.execute_unprepared(&format!("drop table {name}")).await?;
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! What PostgreSQL distributed by hotel (Citus) refuses is not sent, as long as transactions are of
+//! one hotel. On PostgreSQL only: nobody distributes SQLite.
+
+use plg_core::event::Command;
+use plg_core::ids::HotelId;
+use plg_core::plan::{LimitOverrides, Plans};
+use plg_store::{connect, hotels, record_batch};
+use plg_testkit::commands::{Workload, add_seat, export, hotel, remove_seat};
+use plg_testkit::postgres::Cluster;
+use plg_testkit::{Backend, TestDatabase, ledger};
+use sea_orm::{ConnectionTrait, Statement};
+use std::collections::BTreeSet;
+
+/// A server that logs every statement, after the name of the program that sent it.
+fn start_talkative() -> Cluster {
+    Cluster::start(&["fsync=off", "log_statement=all", "log_line_prefix=%a|"])
+}
+
+/// The statements that a server has got from the store, without repetitions.
+fn statements(cluster: &Cluster) -> BTreeSet<String> {
+    let log = std::fs::read_to_string(cluster.socket_folder().join("log")).unwrap();
+    // Further lines of a statement are indented.
+    let log = log.replace("\n\t", " ");
+    let of_the_store = log.lines().filter_map(|line| line.strip_prefix("plg|LOG:  "));
+    of_the_store
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(kind, _)| *kind == "statement" || kind.starts_with("execute "))
+        .map(|(_, statement)| statement.to_lowercase())
+        .collect()
+}
+
+/// Why Citus 13 refuses a statement, or why it would be sent to every node.
+fn objection(statement: &str) -> Option<&'static str> {
+    let has = |text: &str| statement.contains(text);
+    let updates = statement.split("do update set").skip(1).map(clause);
+    if has(" for update") && !has("hotel_id = any($") && !has("hotel_id = $") {
+        return Some("FOR UPDATE is not bound to a hotel");
+    }
+    if updates.into_iter().any(|update| {
+        ["$", "select", "now()", "current_timestamp"].iter().any(|part| update.contains(part))
+    }) {
+        return Some("ON CONFLICT DO UPDATE takes values from elsewhere than `excluded`");
+    }
+    if has("advisory") {
+        return Some("an advisory lock holds on one node only");
+    }
+    if has("now()") || has("current_timestamp") || has("clock_timestamp") {
+        return Some("time comes from the process, not from SQL");
+    }
+    let touches = |table: &&str| has(&format!(" {table} ")) || has(&format!(" \"{table}\" "));
+    if TABLES.iter().any(touches) && !has("hotel_id") {
+        return Some("the statement names no hotel");
+    }
+    None
+}
+
+const TABLES: [&str; 6] =
+    ["hotel", "product_event", "usage_monthly", "event_gate", "event_window", "seat"];
+
+/// What belongs to a `DO UPDATE SET`: up to the end of its CTE, or its `RETURNING`.
+fn clause(after: &str) -> &str {
+    let mut depth = 0;
+    let closes = |(_, character): &(usize, char)| {
+        depth += i32::from(*character == '(') - i32::from(*character == ')');
+        depth < 0
+    };
+    let end = after.char_indices().find(closes).map_or(after.len(), |(index, _)| index);
+    after[..end].split(" returning ").next().unwrap_or_default()
+}
+
+/// Every kind of write: months opened and turned, gates claimed, put and given back, seats,
+/// refusals.
+async fn write_everything(url: &str) {
+    let db = connect::single(&url.parse().unwrap()).await.unwrap();
+    let plans: Plans = plg_service::Settings::defaults().unwrap().plans;
+    let record = async |now: &str, commands: &[Command]| {
+        let now = now.parse().unwrap();
+        record_batch(&db, &plans, || now, commands).await.unwrap();
+    };
+    for id in [hotel(1), hotel(2)] {
+        let seats = [add_seat(id, 1), add_seat(id, 2), remove_seat(id, 1)];
+        record("2026-11-15T12:00:00Z", &seats).await;
+        let exports: Vec<_> = (0..31).map(|n| export(id, &format!("export-{n}"))).collect();
+        record("2026-11-15T12:00:00Z", &exports).await;
+        let mut workload = Workload::new(3, &[id]);
+        for now in ["2026-11-15T12:00:00Z", "2026-11-15T13:00:00Z", "2026-12-01T00:00:00Z"] {
+            record(now, &workload.batch(100)).await;
+        }
+        let profile = ("suite", "UTC".parse().unwrap(), LimitOverrides::default());
+        hotels::put(&db, HotelId(id.0), profile, chrono::Utc::now()).await.unwrap();
+    }
+    db.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_write_path_sends_nothing_that_citus_refuses() {
+    let cluster = tokio::task::spawn_blocking(start_talkative).await.unwrap();
+    let url = cluster.url("postgres");
+    let migrator = migrations::connect(&url).await.unwrap();
+    migrations::up(&migrator).await.unwrap();
+
+    write_everything(&url).await;
+
+    let statements = statements(&cluster);
+    for statement in &statements {
+        assert_eq!(objection(statement), None, "{statement}");
+    }
+    // All that the write path can send was sent.
+    for expected in [
+        "for update of u",
+        "set closed = true",
+        "insert into usage_monthly",
+        "update usage_monthly as u set imports",
+        "insert into event_gate",
+        "do nothing returning gate_id",
+        "do update set last_at = excluded.last_at",
+        "delete from event_gate",
+        "from unnest($1::uuid[], $2::uuid[]) as t(gate_id, hotel_id) join event_gate",
+        "join event_window",
+        "insert into event_window",
+        "insert into product_event",
+        "insert into seat",
+        "delete from seat",
+        "insert into \"hotel\"",
+    ] {
+        assert!(statements.iter().any(|sent| sent.contains(expected)), "not sent: {expected}");
+    }
+    ledger::assert_balanced(&migrator).await;
+}
+
+/// The check itself has to tell good from bad.
+#[test]
+fn what_citus_refuses_is_recognised() {
+    let upsert = "with w as (insert into event_gate (gate_id, hotel_id) select t.k, t.h from \
+                  unnest($1::uuid[], $2::uuid[]) as t(k, h) where true on conflict \
+                  (gate_id, hotel_id) do update set";
+    let refused = [
+        "select 1 from usage_monthly u where not u.closed for update of u".to_owned(),
+        "select 1 from unnest($1) t join usage_monthly u on u.hotel_id = t.h for update".to_owned(),
+        format!("{upsert} last_at = $3) select 1"),
+        format!("{upsert} passed = (select 1)) select 1"),
+        format!("{upsert} last_at = now()) select 1"),
+        "select pg_advisory_xact_lock(1)".to_owned(),
+        "insert into seat (hotel_id, added_at) values ($1, now())".to_owned(),
+        "update usage_monthly set closed = true".to_owned(),
+    ];
+    for statement in refused {
+        assert!(objection(&statement).is_some(), "{statement}");
+    }
+    let taken = [
+        "select 1 from usage_monthly u where u.hotel_id = any($1) for update of u".to_owned(),
+        format!("{upsert} last_at = excluded.last_at) select $3 from seat where hotel_id = $4"),
+        "begin".to_owned(),
+    ];
+    for statement in taken {
+        assert_eq!(objection(&statement), None, "{statement}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_can_be_distributed_by_hotel() {
+    let database = TestDatabase::new(Backend::Postgres).await;
+    let db = database.connect().await;
+    // Of unique keys, those of the tables that belong to hotels have to name the hotel.
+    let foreign = "select c.relname as name from pg_index i \
+         join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid \
+         join pg_namespace n on n.oid = t.relnamespace \
+         where n.nspname = 'public' and i.indisunique and not exists (\
+           select from pg_attribute a where a.attrelid = c.oid and a.attname = 'hotel_id') \
+         order by name";
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), foreign)).await;
+    let names: Vec<String> =
+        rows.unwrap().iter().map(|row| row.try_get("", "name").unwrap()).collect();
+    assert_eq!(names, ["rollup_run_pkey", "seaql_migrations_pkey"]);
+    for (what, select) in [
+        ("triggers", "select count(*) as n from pg_trigger"),
+        ("foreign keys", "select count(*) as n from pg_constraint where contype = 'f'"),
+        (
+            "defaults that read a clock",
+            "select count(*) as n from information_schema.columns where table_schema = 'public' \
+             and (column_default like '%now%' or column_default like '%current%')",
+        ),
+    ] {
+        assert_eq!(ledger::number(&db, select).await, 0, "{what}");
+    }
+}

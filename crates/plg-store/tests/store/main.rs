@@ -1,0 +1,12 @@
+//! The store on both databases: the promises about transactions, gates, months and concurrency, as
+//! a Rust application meets them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod citus;
+mod concurrency;
+mod gates;
+mod months;
+mod one_hotel_per_transaction;
+mod own_transaction;
+mod schema;
+mod support;

@@ -1,0 +1,169 @@
+//! One open month per hotel: opened once, whoever comes first, and never gone back from.
+
+use crate::support::{Store, outcomes};
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use plg_core::catalogue::Counter;
+use plg_core::decide::Outcome;
+use plg_core::event::Command;
+use plg_core::ids::HotelId;
+use plg_testkit::commands::{add_seat, click, hotel, import, remove_seat};
+use plg_testkit::{Backend, ledger};
+use rstest::rstest;
+use std::sync::Arc;
+use tokio::sync::Barrier;
+
+const HOTEL: HotelId = hotel(1);
+const HOTELS: [HotelId; 4] = [hotel(1), hotel(2), hotel(3), hotel(4)];
+const RACERS: u128 = 8;
+
+const LAST_INSTANT_OF_NOVEMBER: &str = "2026-11-30T23:59:59.999999Z";
+const FIRST_INSTANT_OF_DECEMBER: &str = "2026-12-01T00:00:00Z";
+
+fn instant(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// Lets racers, each on a connection and with a clock of its own, record at the same moment.
+async fn race(
+    t: &Store,
+    clock: impl Fn(u128) -> DateTime<Utc>,
+    commands: impl Fn(u128) -> Vec<Command>,
+) -> Vec<Outcome> {
+    let start = Arc::new(Barrier::new(usize::try_from(RACERS).unwrap()));
+    let mut racers = Vec::new();
+    for racer in 0..RACERS {
+        let (db, plans, start) = (t.connection().await, t.plans.clone(), Arc::clone(&start));
+        let (now, commands) = (clock(racer), commands(racer));
+        racers.push(tokio::spawn(async move {
+            start.wait().await;
+            outcomes(&plg_store::record_batch(&db, &plans, || now, &commands).await.unwrap())
+        }));
+    }
+    join_all(racers).await.into_iter().flat_map(Result::unwrap).collect()
+}
+
+async fn number(t: &Store, select: &str) -> i64 {
+    ledger::number(&t.db, &format!("select {select}")).await
+}
+
+async fn assert_one_month_is_open(t: &Store) {
+    let open = "count(*) as n from usage_monthly where not closed";
+    let hotels = "count(distinct hotel_id) as n from usage_monthly";
+    assert_eq!(number(t, open).await, number(t, hotels).await);
+    t.assert_balanced().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_many_open_at_once_is_opened_once(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.register(&HOTELS, "suite").await;
+    let everywhere = |racer| HOTELS.into_iter().map(|id| add_seat(id, racer)).collect();
+    // The first month of all, and two turns: of the next month, and over a month without events.
+    for (turn, at) in ["2026-11-01T00:00:00Z", FIRST_INSTANT_OF_DECEMBER, "2027-02-01T00:00:00Z"]
+        .into_iter()
+        .enumerate()
+    {
+        let first_seat = RACERS * u128::try_from(turn).unwrap();
+        let recorded = race(&t, |_| instant(at), |racer| everywhere(first_seat + racer)).await;
+        assert!(recorded.iter().all(|outcome| *outcome == Outcome::Recorded), "{recorded:?}");
+        assert_one_month_is_open(&t).await;
+    }
+    let months: Vec<_> = t.contents().await.usage[..3]
+        .iter()
+        .map(|m| (m.month, m.opening_active_users, m.active_users, m.last_seq))
+        .collect();
+    assert_eq!(months, [(202_611, 0, 8, 8), (202_612, 8, 16, 8), (202_702, 16, 24, 8)]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_whose_clocks_disagree_about_the_month_lose_no_seat(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.register(&HOTELS, "suite").await;
+    t.record(&HOTELS.map(|id| add_seat(id, 100))).await;
+    let clock = |racer: u128| {
+        let late = racer.is_multiple_of(2);
+        instant(if late { LAST_INSTANT_OF_NOVEMBER } else { FIRST_INSTANT_OF_DECEMBER })
+    };
+
+    race(&t, clock, |racer| HOTELS.map(|id| add_seat(id, racer)).to_vec()).await;
+
+    assert_one_month_is_open(&t).await;
+    for hotel in HOTELS {
+        assert_eq!(t.used(hotel, Counter::ActiveUsers).await, 9);
+    }
+    assert_eq!(number(&t, "count(*) as n from usage_monthly where closed").await, 4);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_behind_gets_the_month_that_is_open(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.clock.set_to(FIRST_INSTANT_OF_DECEMBER);
+    t.record(&[import(HOTEL, "job-1"), add_seat(HOTEL, 1)]).await;
+    t.clock.set_to("2026-11-29T08:00:00Z");
+
+    let late = [import(HOTEL, "job-2"), remove_seat(HOTEL, 1)];
+    assert_eq!(t.record(&late).await, [Outcome::Recorded; 2]);
+
+    let events: Vec<_> = t.contents().await.events;
+    let december = instant(FIRST_INSTANT_OF_DECEMBER);
+    for event in events {
+        // Day and instant go with the month: in a hotel-month, time never runs backwards.
+        assert_eq!((event.month, event.recorded_at), (202_612, december));
+        assert_eq!(event.day, december.date_naive());
+    }
+    assert_eq!(t.used(HOTEL, Counter::Imports).await, 2);
+    assert_one_month_is_open(&t).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_has_opened_the_month_for_everybody(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.record(&[import(HOTEL, "job-1"), add_seat(HOTEL, 1)]).await;
+    t.clock.set_to("2027-01-05T00:00:00Z");
+    t.record(&[click(HOTEL)]).await;
+    t.clock.set_to("2026-11-20T00:00:00Z");
+    t.record(&[click(HOTEL), import(HOTEL, "job-1"), import(HOTEL, "job-2")]).await;
+
+    let months: Vec<_> = t.contents().await.usage;
+    let months: Vec<_> =
+        months.iter().map(|m| (m.month, m.closed, m.imports, m.active_users, m.last_seq)).collect();
+    assert_eq!(months, [(202_611, true, 1, 1, 2), (202_701, false, 1, 1, 3)]);
+    assert_one_month_is_open(&t).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn each_hotel_turns_its_month_at_its_own_midnight(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.register_in(&[hotel(1)], "suite", "Pacific/Auckland").await;
+    t.register_in(&[hotel(2)], "suite", "Pacific/Honolulu").await;
+    let both = [click(hotel(1)), click(hotel(2)), click(hotel(3))];
+    for at in ["2026-11-30T10:59:59Z", "2026-11-30T11:00:00Z", FIRST_INSTANT_OF_DECEMBER] {
+        t.clock.set_to(at);
+        t.record(&both).await;
+    }
+    t.clock.set_to("2026-12-01T10:00:00Z");
+    t.record(&both).await;
+
+    let events: Vec<_> = t.contents().await.usage;
+    let months: Vec<_> = events.iter().map(|m| (m.month, m.last_seq)).collect();
+    assert_eq!(months[..2], [(202_611, 1), (202_612, 3)], "Auckland");
+    assert_eq!(months[2..4], [(202_611, 3), (202_612, 1)], "Honolulu");
+    assert_eq!(months[4..], [(202_611, 2), (202_612, 2)], "UTC");
+    assert_one_month_is_open(&t).await;
+}

@@ -1,0 +1,86 @@
+//! A database that is distributed by hotel wants one hotel per transaction. Nothing else may
+//! differ.
+
+use crate::support::{Store, outcomes};
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use plg_core::decide::Outcome;
+use plg_core::event::Command;
+use plg_core::ids::HotelId;
+use plg_testkit::Backend;
+use plg_testkit::commands::{Workload, hotel};
+use rstest::rstest;
+use std::collections::BTreeMap;
+
+const HOTELS: [HotelId; 5] = [hotel(1), hotel(2), hotel(3), hotel(4), hotel(5)];
+const BATCHES: u32 = 72;
+const BATCH_COMMANDS: usize = 30;
+
+/// How long after a batch the next one comes: twelve in three hours, and then eight days later,
+/// which reaches over two turns of the month.
+fn pause(batch: u32) -> TimeDelta {
+    if batch % 12 == 11 { TimeDelta::days(8) } else { TimeDelta::minutes(15) }
+}
+
+/// A store with hotels on all plans, in zones where the month turns at different hours.
+async fn store(backend: Backend) -> Store {
+    let t = Store::new(backend).await;
+    t.register_in(&HOTELS[..1], "superior", "Pacific/Auckland").await;
+    t.register_in(&HOTELS[1..2], "deluxe", "America/New_York").await;
+    t.register(&HOTELS[2..3], "suite").await;
+    t
+}
+
+/// Records a batch in one transaction for each hotel, many at once, and answers in the batch's
+/// order.
+async fn record_by_hotel(t: &Store, commands: &[Command]) -> Vec<Outcome> {
+    let mut by_hotel: BTreeMap<HotelId, Vec<(usize, Command)>> = BTreeMap::new();
+    for (place, command) in commands.iter().enumerate() {
+        by_hotel.entry(command.hotel_id()).or_default().push((place, command.clone()));
+    }
+    let transactions = by_hotel.into_values().map(async |part| {
+        let (places, commands): (Vec<usize>, Vec<Command>) = part.into_iter().unzip();
+        let answers = plg_store::record_batch(&t.db, &t.plans, || t.now(), &commands).await;
+        places.into_iter().zip(outcomes(&answers.unwrap())).collect::<Vec<_>>()
+    });
+    let mut answers: Vec<_> = join_all(transactions).await.into_iter().flatten().collect();
+    answers.sort_unstable_by_key(|(place, _)| *place);
+    answers.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_commands_give_the_same_rows_and_answers(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let together = store(backend).await;
+    let by_hotel = store(backend).await;
+    let mut workload = Workload::new(1, &HOTELS);
+    let mut seen = BTreeMap::<&str, usize>::new();
+    for batch in 0..BATCHES {
+        let commands = workload.batch(BATCH_COMMANDS);
+        let answers = together.record(&commands).await;
+        assert_eq!(record_by_hotel(&by_hotel, &commands).await, answers);
+        for outcome in answers {
+            *seen.entry(name(outcome)).or_default() += 1;
+        }
+        together.clock.advance(pause(batch));
+        by_hotel.clock.advance(pause(batch));
+    }
+
+    assert_eq!(by_hotel.contents().await, together.contents().await);
+    together.assert_balanced().await;
+    // It was worth comparing: everything that can become of a command did, often.
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert!(seen.values().all(|times| *times > 10), "{seen:?}");
+}
+
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Recorded => "recorded",
+        Outcome::Duplicate => "duplicate",
+        Outcome::SuppressedSession => "suppressed_session",
+        Outcome::SuppressedDailyCap => "suppressed_daily_cap",
+        Outcome::QuotaExceeded => "quota_exceeded",
+    }
+}

@@ -1,0 +1,161 @@
+//! The schema: up, down, up again, by several migrators at once, and what the programs make of a
+//! database that is older or newer than they are.
+
+use crate::support::Store;
+use migrations::SchemaState;
+use plg_core::decide::Outcome;
+use plg_testkit::commands::{hotel, import};
+use plg_testkit::{Backend, TestDatabase, ledger};
+use rstest::rstest;
+use sea_orm::{DatabaseConnection, DbBackend};
+use std::sync::Arc;
+use tokio::sync::Barrier;
+
+async fn state(db: &DatabaseConnection) -> SchemaState {
+    migrations::schema_state(db).await.unwrap()
+}
+
+/// How many migrations a database lacks.
+async fn pending(db: &DatabaseConnection) -> usize {
+    match state(db).await {
+        SchemaState::Current => 0,
+        SchemaState::Behind(pending) => pending.len(),
+    }
+}
+
+async fn connect(database: &TestDatabase) -> DatabaseConnection {
+    migrations::connect(database.url()).await.unwrap()
+}
+
+/// Tables beside the migrator's own.
+async fn tables(db: &DatabaseConnection) -> i64 {
+    let select = match db.get_database_backend() {
+        DbBackend::Sqlite => {
+            "select count(*) as n from sqlite_master where type = 'table' \
+             and name not in ('seaql_migrations', 'sqlite_sequence')"
+        }
+        _ => {
+            "select count(*) as n from information_schema.tables where table_schema = 'public' \
+             and table_name <> 'seaql_migrations'"
+        }
+    };
+    ledger::number(db, select).await
+}
+
+async fn assert_works(database: TestDatabase) {
+    let db = database.connect().await;
+    let plans = database.settings().plans;
+    let import = [import(hotel(1), "job-1")];
+    let answers = plg_store::record_batch(&db, &plans, chrono::Utc::now, &import).await.unwrap();
+    assert_eq!(answers[0].outcome, Outcome::Recorded);
+    ledger::assert_balanced(&db).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_goes_up_down_and_up_again(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::empty(backend).await;
+    let db = connect(&database).await;
+    let all = pending(&db).await;
+    assert!(all > 0);
+    assert!(!migrations::has_events(&db).await.unwrap());
+
+    migrations::up(&db).await.unwrap();
+    assert_eq!(state(&db).await, SchemaState::Current);
+    let with_all = tables(&db).await;
+    assert!(with_all >= 7);
+
+    migrations::down(&db, 1).await.unwrap();
+    assert_eq!(pending(&db).await, 1);
+    migrations::down(&db, u32::try_from(all).unwrap()).await.unwrap();
+    assert_eq!((pending(&db).await, tables(&db).await), (all, 0));
+
+    for _ in 0..2 {
+        migrations::up(&db).await.unwrap();
+        assert_eq!((state(&db).await, tables(&db).await), (SchemaState::Current, with_all));
+    }
+    assert_works(database).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn several_migrators_may_start_at_once(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::empty(backend).await;
+    // All connect at once, and all begin at once.
+    let together = Arc::new(Barrier::new(4));
+    let migrators: Vec<_> = (0..4)
+        .map(|_| {
+            let (url, together) = (database.url().to_owned(), Arc::clone(&together));
+            tokio::spawn(async move {
+                together.wait().await;
+                let db = migrations::connect(&url).await;
+                together.wait().await;
+                migrations::up(&db?).await
+            })
+        })
+        .collect();
+    for migrator in migrators {
+        migrator.await.unwrap().unwrap();
+    }
+
+    let db = connect(&database).await;
+    assert_eq!(state(&db).await, SchemaState::Current);
+    let applied = "select count(*) - count(distinct version) as n from seaql_migrations";
+    assert_eq!(ledger::number(&db, applied).await, 0);
+    assert_works(database).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn fresh_empties_a_database(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let t = Store::new(backend).await;
+    t.record(&[import(hotel(1), "job-1")]).await;
+    assert!(migrations::has_events(&t.db).await.unwrap());
+
+    migrations::fresh(&t.db).await.unwrap();
+
+    assert!(!migrations::has_events(&t.db).await.unwrap());
+    assert_eq!(state(&t.db).await, SchemaState::Current);
+    assert_eq!(t.contents().await, crate::support::Contents::default());
+    // On a database without tables it is the first migration.
+    let empty = TestDatabase::empty(backend).await;
+    migrations::fresh(&connect(&empty).await).await.unwrap();
+    assert_works(empty).await;
+}
+
+/// While a new version is rolled out, old replicas go on with the new schema.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_newer_than_the_program_is_current(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    let newer = "insert into seaql_migrations (version, applied_at) \
+                 values ('m29991231_000001_from_the_future', 0)";
+    ledger::damage(&t.db, newer).await;
+    assert_eq!(state(&t.db).await, SchemaState::Current);
+    assert_eq!(t.record(&[import(hotel(1), "job-1")]).await, [Outcome::Recorded]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_for_the_state_writes_nothing(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::empty(backend).await;
+    let db = connect(&database).await;
+    for _ in 0..2 {
+        assert!(matches!(state(&db).await, SchemaState::Behind(_)));
+    }
+    let select = match backend {
+        Backend::Sqlite => "select count(*) as n from sqlite_master",
+        Backend::Postgres => {
+            "select count(*) as n from information_schema.tables where table_schema = 'public'"
+        }
+    };
+    assert_eq!(ledger::number(&db, select).await, 0);
+}

@@ -1,0 +1,39 @@
+//! The largest chunks that the settings allow fit on every statement.
+
+use crate::support::{Books, NOVEMBER, full, incremental, month};
+use plg_testkit::{Backend, ledger};
+use rollup_worker::Options;
+use rstest::rstest;
+
+/// `rollup.read_chunk` and `rollup.write_chunk` at most.
+const READ_CHUNK: usize = 10_000;
+const WRITE_CHUNK: usize = 2_000;
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_chunk_with_everything_to_correct_is_written(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = Books::new(backend).await;
+    let new_uuid = match backend {
+        Backend::Sqlite => "randomblob(16)",
+        Backend::Postgres => "gen_random_uuid()",
+    };
+    let insert = format!(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < {READ_CHUNK}) \
+         insert into usage_monthly (hotel_id, month, imports, exports, active_users) \
+         select {new_uuid}, {}, 5, 6, 7 from n",
+        month(NOVEMBER).number()
+    );
+    ledger::damage(&books.db, &insert).await;
+
+    let options = Options { read_chunk: READ_CHUNK, write_chunk: WRITE_CHUNK, ..incremental() };
+    let run = books.reconcile(&options).await;
+
+    let hotels = i64::try_from(READ_CHUNK).unwrap();
+    assert_eq!((run.figures.drifted, run.figures.corrected), (hotels, 3 * hotels));
+    assert_eq!(books.audited().await, 3 * hotels);
+    books.assert_balanced().await;
+    let options = Options { read_chunk: READ_CHUNK, write_chunk: WRITE_CHUNK, ..full() };
+    assert_eq!(books.reconcile(&options).await.figures.corrected, 0);
+}
