@@ -28,49 +28,52 @@ impl Serialize for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct LimitVisitor;
+        deserializer.deserialize_any(LimitVisitor { texts: true })
+    }
+}
 
-        impl de::Visitor<'_> for LimitVisitor {
-            type Value = Limit;
+struct LimitVisitor {
+    /// Environment variables arrive as text; in JSON a text is no number.
+    texts: bool,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a whole number from 0 to {LIMIT_MAX}, or unlimited")
-            }
+impl de::Visitor<'_> for LimitVisitor {
+    type Value = Limit;
 
-            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Limit, E> {
-                match n {
-                    0..=LIMIT_MAX => Ok(Limit::AtMost(n)),
-                    _ => Err(E::invalid_value(de::Unexpected::Signed(n), &self)),
-                }
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from 0 to {LIMIT_MAX}, or unlimited")
+    }
 
-            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Limit, E> {
-                i64::try_from(n)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(n), &self))
-                    .and_then(|n| self.visit_i64(n))
-            }
-
-            // Environment variables arrive as text.
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Limit, E> {
-                match text {
-                    "unlimited" => Ok(Limit::Unlimited),
-                    _ => text
-                        .parse()
-                        .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-                        .and_then(|n| self.visit_i64(n)),
-                }
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Limit, E> {
-                Ok(Limit::Unlimited)
-            }
-
-            fn visit_none<E: de::Error>(self) -> Result<Limit, E> {
-                Ok(Limit::Unlimited)
-            }
+    fn visit_i64<E: de::Error>(self, n: i64) -> Result<Limit, E> {
+        match n {
+            0..=LIMIT_MAX => Ok(Limit::AtMost(n)),
+            _ => Err(E::invalid_value(de::Unexpected::Signed(n), &self)),
         }
+    }
 
-        deserializer.deserialize_any(LimitVisitor)
+    fn visit_u64<E: de::Error>(self, n: u64) -> Result<Limit, E> {
+        i64::try_from(n)
+            .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(n), &self))
+            .and_then(|n| self.visit_i64(n))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Limit, E> {
+        match text {
+            _ if !self.texts => Err(E::invalid_type(de::Unexpected::Str(text), &self)),
+            "unlimited" => Ok(Limit::Unlimited),
+            _ => text
+                .parse()
+                .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+                .and_then(|n| self.visit_i64(n)),
+        }
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Limit, E> {
+        Ok(Limit::Unlimited)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Limit, E> {
+        Ok(Limit::Unlimited)
     }
 }
 
@@ -95,10 +98,7 @@ pub struct LimitOverrides {
 /// A field that is there overrides, also when it says `null` (unlimited). Unlike in configuration, a
 /// text is no number here.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Limit>, D::Error> {
-    match Option::<i64>::deserialize(deserializer)? {
-        None => Ok(Some(Limit::Unlimited)),
-        Some(n) => Limit::deserialize(de::value::I64Deserializer::new(n)).map(Some),
-    }
+    deserializer.deserialize_any(LimitVisitor { texts: false }).map(Some)
 }
 
 impl LimitOverrides {

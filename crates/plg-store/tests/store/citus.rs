@@ -47,6 +47,11 @@ fn objection(statement: &str) -> Option<&'static str> {
     if has("now()") || has("current_timestamp") || has("clock_timestamp") {
         return Some("time comes from the process, not from SQL");
     }
+    // Partitions are made for all hotels at once, where the distributed table is known.
+    let makes_partition = ["alter table ", "create table ", "lock table "];
+    if makes_partition.iter().any(|start| statement.starts_with(start)) {
+        return None;
+    }
     let touches = |table: &&str| has(&format!(" {table} ")) || has(&format!(" \"{table}\" "));
     if TABLES.iter().any(touches) && !has("hotel_id") {
         return Some("the statement names no hotel");
@@ -171,7 +176,7 @@ async fn the_schema_can_be_distributed_by_hotel() {
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), foreign)).await;
     let names: Vec<String> =
         rows.unwrap().iter().map(|row| row.try_get("", "name").unwrap()).collect();
-    assert_eq!(names, ["rollup_run_pkey", "seaql_migrations_pkey"]);
+    assert_eq!(names, ["event_retention_pkey", "rollup_run_pkey", "seaql_migrations_pkey"]);
     for (what, select) in [
         ("triggers", "select count(*) as n from pg_trigger"),
         ("foreign keys", "select count(*) as n from pg_constraint where contype = 'f'"),

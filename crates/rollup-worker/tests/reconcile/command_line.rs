@@ -165,7 +165,7 @@ async fn a_missing_file_is_not_created() {
 #[case::month(&["--month", "2026-13"], "must be a month written YYYY-MM")]
 #[case::no_value(&["--hotel"], "a value is required for '--hotel <UUID>'")]
 #[case::unknown(&["--dryrun"], "unexpected argument '--dryrun'")]
-#[case::positional(&["all"], "unexpected argument 'all'")]
+#[case::positional(&["all"], "unrecognized subcommand 'all'")]
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_arguments_are_explained(#[case] arguments: &[&str], #[case] expected: &str) {
     let finished = Worker::at("sqlite:///nowhere/plg.db").run(arguments).await;
