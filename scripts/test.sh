@@ -28,7 +28,5 @@ say "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
-say "programs"
-cargo build --workspace --bins --locked
 say "tests"
 if [ $# -gt 0 ]; then cargo test --locked "$@"; else cargo test --workspace --locked; fi
