@@ -12,9 +12,11 @@ pub mod database;
 pub mod ledger;
 pub mod postgres;
 pub mod process;
+pub mod replica;
 pub mod scenario;
 
 pub use app::TestApp;
 pub use clock::TestClock;
 pub use database::{Backend, TestDatabase};
 pub use process::Process;
+pub use replica::Replica;

@@ -8,7 +8,7 @@ use plg_core::decide::{Answer, Outcome};
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_testkit::commands::{Workload, export, hotel, import};
-use plg_testkit::{Backend, ledger};
+use plg_testkit::{Backend, Replica, ledger};
 use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const WRITERS: u64 = 5;
 const BATCHES: u32 = 10;
 const BATCH_COMMANDS: usize = 25;
 
-/// Lets every writer record its batches on a connection of its own, all at once. `skew` is how much
+/// Lets every writer record its batches as a replica of its own, all at once. `skew` is how much
 /// a writer's clock is off at a batch. Answers each command with what became of it.
 async fn write_at_once(
     t: &Store,
@@ -29,7 +29,7 @@ async fn write_at_once(
     let start = Arc::new(Barrier::new(usize::try_from(WRITERS).unwrap()));
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
-        let (db, plans, start) = (t.connection().await, t.plans.clone(), Arc::clone(&start));
+        let (mut replica, start) = (Replica::new(&t.database).await, Arc::clone(&start));
         let batches: Vec<_> = (0..)
             .zip(batches(writer))
             .map(|(number, batch)| (t.now() + skew(writer, number), batch))
@@ -38,7 +38,7 @@ async fn write_at_once(
             start.wait().await;
             let mut answered = Vec::new();
             for (now, batch) in batches {
-                let answers = plg_store::record_batch(&db, &plans, || now, &batch).await.unwrap();
+                let answers = replica.record(now, &batch).await;
                 answered.extend(batch.into_iter().zip(answers));
             }
             answered

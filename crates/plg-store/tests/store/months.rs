@@ -8,7 +8,7 @@ use plg_core::decide::Outcome;
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_testkit::commands::{add_seat, click, hotel, import, remove_seat};
-use plg_testkit::{Backend, ledger};
+use plg_testkit::{Backend, Replica, ledger};
 use rstest::rstest;
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -33,11 +33,11 @@ async fn race(
     let start = Arc::new(Barrier::new(usize::try_from(RACERS).unwrap()));
     let mut racers = Vec::new();
     for racer in 0..RACERS {
-        let (db, plans, start) = (t.connection().await, t.plans.clone(), Arc::clone(&start));
+        let (mut replica, start) = (Replica::new(&t.database).await, Arc::clone(&start));
         let (now, commands) = (clock(racer), commands(racer));
         racers.push(tokio::spawn(async move {
             start.wait().await;
-            outcomes(&plg_store::record_batch(&db, &plans, || now, &commands).await.unwrap())
+            outcomes(&replica.record(now, &commands).await)
         }));
     }
     join_all(racers).await.into_iter().flat_map(Result::unwrap).collect()

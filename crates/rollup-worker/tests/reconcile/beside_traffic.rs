@@ -5,7 +5,7 @@ use crate::support::{Books, full, incremental};
 use chrono::TimeDelta;
 use plg_core::ids::HotelId;
 use plg_testkit::commands::{Workload, add_seat, hotel};
-use plg_testkit::{Backend, TestApp, ledger};
+use plg_testkit::{Backend, Replica, TestApp, ledger};
 use rstest::rstest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,27 +23,25 @@ const DAMAGES: [(&str, i64); 4] = [
     ("active_users = active_users - 1", 0),
 ];
 
-/// Records batches on a connection of its own. Clocks advance over the turn of the month, and are
+/// Records batches as a replica of its own. Clocks advance over the turn of the month, and are
 /// not the same everywhere.
 async fn start_writer(books: &Books, writer: u64) -> JoinHandle<()> {
-    let url = books.database.url().parse().unwrap();
-    let db = plg_store::connect::single(&url).await.unwrap();
-    let (plans, start) = (books.plans.clone(), books.now());
+    let (mut replica, start) = (Replica::new(&books.database).await, books.now());
     let mut workload = Workload::new(writer, &HOTELS);
     tokio::spawn(async move {
         for batch in 0..BATCHES {
             let now =
                 start + TimeDelta::hours(i64::from(batch)) * i32::try_from(writer + 1).unwrap();
             let commands = workload.batch(BATCH_COMMANDS);
-            plg_store::record_batch(&db, &plans, || now, &commands).await.unwrap();
+            replica.record(now, &commands).await;
         }
     })
 }
 
 /// Damages the hotels' open months in turn; sums up what it adds to imports.
 async fn start_vandal(books: &Books, imports: Arc<AtomicI64>) -> JoinHandle<()> {
-    let url = books.database.url().parse().unwrap();
-    let db = plg_store::connect::single(&url).await.unwrap();
+    // It waits for its turn longer than a service would.
+    let db = migrations::connect(books.database.url()).await.unwrap();
     tokio::spawn(async move {
         for (number, hotel) in (0..24).zip(HOTELS.into_iter().cycle()) {
             let (set, more) = DAMAGES[number % DAMAGES.len()];

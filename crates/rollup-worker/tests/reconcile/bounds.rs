@@ -33,7 +33,9 @@ async fn the_largest_chunk_with_everything_to_correct_is_written(
     let hotels = i64::try_from(READ_CHUNK).unwrap();
     assert_eq!((run.figures.drifted, run.figures.corrected), (hotels, 3 * hotels));
     assert_eq!(books.audited().await, 3 * hotels);
-    books.assert_balanced().await;
+    let wrong = "select count(*) as n from usage_monthly \
+                 where imports <> 0 or exports <> 0 or active_users <> 0";
+    assert_eq!(ledger::number(&books.db, wrong).await, 0);
     let options = Options { read_chunk: READ_CHUNK, write_chunk: WRITE_CHUNK, ..full() };
     assert_eq!(books.reconcile(&options).await.figures.corrected, 0);
 }
