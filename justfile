@@ -28,6 +28,11 @@ demo *args:
     cargo build --workspace --bins
     cargo run -q -p plg-testkit --bin demo -- {{args}}
 
+# Measure beside pgbench, Redis, bulk SQL and one transaction per request (redis-server is optional)
+bench *args='all':
+    cargo build --release --workspace --bins
+    target/release/bench {{args}}
+
 # Format
 fmt:
     cargo fmt --all

@@ -1,10 +1,10 @@
 -- A thousand events of one hotel with their dedup keys, as one statement: what the rows alone cost.
 with numbers as (select generate_series(1, 1000) as n),
      base as (select coalesce(max(seq), 0) as last from product_event
-              where hotel_id = lpad(to_hex(:client_id), 32, '0')::uuid and month = 202611),
+              where hotel_id = lpad(to_hex(:client_id::bigint), 32, '0')::uuid and month = 202611),
      gates as (insert into event_gate (gate_id, hotel_id, passed_at)
-               select gen_random_uuid(), lpad(to_hex(:client_id), 32, '0')::uuid, now() from numbers)
+               select gen_random_uuid(), lpad(to_hex(:client_id::bigint), 32, '0')::uuid, now() from numbers)
 insert into product_event (hotel_id, month, seq, event_type, user_id, event_id, day, recorded_at)
-    select lpad(to_hex(:client_id), 32, '0')::uuid, 202611, base.last + n, 'upgrade_click',
+    select lpad(to_hex(:client_id::bigint), 32, '0')::uuid, 202611, base.last + n, 'upgrade_click',
            '00000000-0000-0000-0000-000000000007', 'click-' || (base.last + n), current_date, now()
     from numbers, base;

@@ -72,11 +72,11 @@ fn greet(address: SocketAddr, settings: &Settings) {
         r#"
 Try it, in another terminal:
 
-  HOTEL=$(uuidgen) USER=$(uuidgen)
+  HOTEL=6f1f64b4-0000-4000-8000-000000000001   # any UUID
 
   # an import counts against the plan's quota: three a month on the standard plan
   curl -s http://{address}/v1/hotels/$HOTEL/imports \
-    -H 'Content-Type: application/json' -d '{{"job_id": "job-1", "user_id": "'$USER'"}}'
+    -H 'Content-Type: application/json' -d '{{"job_id": "job-1", "user_id": "6f1f64b4-0000-4000-8000-0000000000aa"}}'
 
   # how much is used right now
   curl -s http://{address}/v1/hotels/$HOTEL/usage
