@@ -12,6 +12,7 @@ mod killed;
 mod missing;
 mod months;
 mod process;
+mod retention;
 mod scope;
 mod support;
 mod two_workers;

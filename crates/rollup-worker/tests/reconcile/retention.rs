@@ -1,0 +1,110 @@
+//! Forgetting what is old: only what is reconciled, and never what a rule may still ask for.
+
+use crate::support::{Books, full, incremental};
+use plg_core::ids::HotelId;
+use plg_testkit::commands::{click, hotel, import};
+use plg_testkit::{Backend, ledger};
+use rollup_worker::arguments::Retain;
+use rollup_worker::retain::{Forgotten, RetainError, retain};
+use rstest::rstest;
+
+const HOTEL: HotelId = hotel(1);
+
+const KEEP_TWO_MONTHS: Retain = Retain { months: 2, gate_months: 13, json: false };
+
+impl Books {
+    async fn retain(&self, keep: &Retain) -> Result<Forgotten, RetainError> {
+        let connections = self.connections().await;
+        let result = retain(&connections, keep, &self.clock).await;
+        connections.close().await;
+        result
+    }
+
+    async fn count(&self, what: &str) -> i64 {
+        ledger::number(&self.db, &format!("select count(*) as n from {what}")).await
+    }
+}
+
+/// November to January, one month each.
+async fn three_months(backend: Backend) -> Books {
+    let books = Books::of(backend, &[HOTEL]).await;
+    for month in ["2026-12-10T12:00:00Z", "2027-01-10T12:00:00Z"] {
+        books.clock.set_to(month);
+        books.record(&[click(HOTEL), import(HOTEL, month)]).await;
+    }
+    books
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn old_months_go_and_their_counters_stay(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = three_months(backend).await;
+    books.reconcile(&incremental()).await;
+    let usage = books.usage().await;
+
+    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+
+    assert_eq!(forgotten.dropped_before.to_string(), "2026-12");
+    match backend {
+        Backend::Postgres => assert_eq!((forgotten.months, forgotten.events), (1, 0)),
+        Backend::Sqlite => assert_eq!((forgotten.months, forgotten.events), (0, 6)),
+    }
+    assert_eq!(books.count("product_event where month < 202612").await, 0);
+    assert_eq!(books.count("product_event").await, 4);
+    assert_eq!(books.usage().await, usage);
+
+    // What was dropped is not missing, and the log goes on.
+    let run = books.reconcile(&full()).await;
+    assert_eq!((run.figures.hotel_months, run.figures.missing, run.figures.drifted), (2, 0, 0));
+    let again = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+    assert_eq!((again.months, again.events), (0, 0));
+    books.record(&[click(HOTEL)]).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_goes_that_is_not_reconciled(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = three_months(backend).await;
+    let refusal = books.retain(&KEEP_TWO_MONTHS).await.unwrap_err().to_string();
+    assert!(refusal.contains("1 hotel-months before 2026-12 are not reconciled"), "{refusal}");
+    assert_eq!(books.count("product_event").await, 10);
+
+    books.reconcile(&incremental()).await;
+    books.damage(HOTEL, "2026-11", "exports = exports + 1").await;
+    assert!(books.retain(&KEEP_TWO_MONTHS).await.is_err());
+    assert_eq!(books.count("product_event").await, 10);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_remembered_for_its_horizon(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = three_months(backend).await;
+    books.reconcile(&incremental()).await;
+    let gates = books.count("event_gate").await;
+    assert!(gates > 0);
+
+    let months = |months| Retain { months, gate_months: 13, json: false };
+    books.clock.set_to("2027-12-09T00:00:00Z");
+    books.retain(&months(1)).await.unwrap();
+    assert!(books.count("event_gate").await > 0, "December's job is 12 months old");
+    books.clock.set_to("2028-02-11T00:00:00Z");
+    books.retain(&months(1)).await.unwrap();
+    assert_eq!(books.count("event_gate").await, 0);
+    assert_eq!(books.count("product_event").await, 0);
+}
+
+/// PostgreSQL only: SQLite has no partitions.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_partitions_of_the_months_to_come_are_made_ahead() {
+    let books = Books::new(Backend::Postgres).await;
+    books.reconcile(&incremental()).await;
+    let existing = plg_store::partitions::existing(&books.db).await.unwrap();
+    let names: Vec<_> = existing.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["2026-11", "2026-12", "2027-01", "2027-02"]);
+}
