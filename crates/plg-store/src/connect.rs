@@ -118,16 +118,6 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
     Database::connect(options).await
 }
 
-/// A pool that connects when it is first used, so that a service can start without its database.
-///
-/// # Errors
-/// When the URL cannot be understood.
-pub async fn lazy_pool(url: &DatabaseUrl, max: u32) -> Result<DatabaseConnection, DbErr> {
-    let mut options = options(url, Some(STATEMENT_DEADLINE));
-    options.max_connections(max).min_connections(0).connect_lazy(true);
-    Database::connect(options).await
-}
-
 /// Opens one connection that its owner keeps: without the pool's test before each use, and without
 /// a limit on its life. Whoever sees it fail drops it and opens another.
 ///
