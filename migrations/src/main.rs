@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use migrations::SchemaState;
+use sea_orm_migration::sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::process::ExitCode;
 
 /// Brings a database to the schema that ingest-api and rollup-worker expect.
@@ -44,7 +45,9 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
-    Database(#[from] sea_orm_migration::sea_orm::DbErr),
+    Database(#[from] DbErr),
+    #[error("the database does not answer: does it run, is the address in DATABASE_URL right?")]
+    Silence,
     #[error("the database holds events, which would be lost: say `migrate fresh --yes` to do it")]
     HoldsEvents,
 }
@@ -65,7 +68,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(ExitCode, String), Failure> {
-    let db = migrations::connect(&arguments.database_url).await?;
+    let db = migrations::connect(&arguments.database_url).await.map_err(|error| match error {
+        // The pool keeps it to itself when nobody listens at the address.
+        DbErr::Conn(RuntimeErr::SqlxError(e)) if matches!(*e, SqlxError::PoolTimedOut) => {
+            Failure::Silence
+        }
+        error => Failure::Database(error),
+    })?;
     let mut code = ExitCode::SUCCESS;
     match arguments.command {
         Command::Up => migrations::up(&db).await?,

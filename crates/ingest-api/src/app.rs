@@ -34,8 +34,8 @@ pub enum StartError {
     Database {
         /// Where, without its password.
         url: DatabaseUrl,
-        /// What the driver says.
-        cause: DbErr,
+        /// The reason.
+        cause: String,
     },
     /// The schema is older than this program.
     #[error(
@@ -160,7 +160,8 @@ async fn not_found() -> Result<HttpResponse, Problem> {
 
 async fn open(settings: &Settings) -> Result<DatabaseConnection, StartError> {
     let url = &settings.database.url;
-    let failed = |cause| StartError::Database { url: url.clone(), cause };
+    let failed =
+        |error: DbErr| StartError::Database { url: url.clone(), cause: connect::reason(&error) };
     migrations::create_sqlite_folder(url.expose()).map_err(failed)?;
     let db = connect::pool(url, settings.database.read_connections).await.map_err(failed)?;
     if let SchemaState::Behind(pending) = migrations::schema_state(&db).await.map_err(failed)? {

@@ -3,7 +3,7 @@
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DbErr, RuntimeErr, SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -191,6 +191,34 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
         ..TransactionOptions::default()
     };
     db.begin_with_options(options).await
+}
+
+/// Whether nobody answered in time. The pool keeps it to itself when nobody listens at the address.
+#[must_use]
+pub fn is_silence(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(e)) => matches!(**e, SqlxError::PoolTimedOut),
+        _ => false,
+    }
+}
+
+/// Why a database cannot be used, without the layers that the reason came through.
+#[must_use]
+pub fn reason(error: &DbErr) -> String {
+    if is_silence(error) {
+        let seconds = CONNECT_DEADLINE.as_secs();
+        return format!("no answer within {seconds} s: does it run, is the address right?");
+    }
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(e))
+        | DbErr::Exec(RuntimeErr::SqlxError(e))
+        | DbErr::Query(RuntimeErr::SqlxError(e)) => match &**e {
+            SqlxError::Database(e) => e.message().to_owned(),
+            e => e.to_string(),
+        },
+        other => other.to_string(),
+    }
 }
 
 /// Whether the connection leads to PostgreSQL.

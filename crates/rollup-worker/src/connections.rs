@@ -2,8 +2,8 @@
 
 use migrations::SchemaState;
 use plg_store::DatabaseUrl;
-use plg_store::connect::{CONNECT_DEADLINE, single_for_long_statements};
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr, RuntimeErr, SqlxError};
+use plg_store::connect::{self, CONNECT_DEADLINE, single_for_long_statements};
+use sea_orm::{DatabaseConnection, DbErr};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -79,7 +79,9 @@ impl Connections {
             Ok(SchemaState::Behind(pending)) => {
                 Err(OpenError::Behind { url: url.clone(), pending: pending.len() })
             }
-            Err(error) => Err(OpenError::Unreadable { url: url.clone(), cause: cause(&error) }),
+            Err(error) => {
+                Err(OpenError::Unreadable { url: url.clone(), cause: connect::reason(&error) })
+            }
         }
     }
 
@@ -92,24 +94,8 @@ impl Connections {
 }
 
 fn not_opened(url: &DatabaseUrl, error: &DbErr) -> OpenError {
-    match error {
-        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => OpenError::Silent(url.clone()),
-        DbErr::Conn(RuntimeErr::SqlxError(e)) if matches!(**e, SqlxError::PoolTimedOut) => {
-            OpenError::Silent(url.clone())
-        }
-        other => OpenError::Refused { url: url.clone(), cause: cause(other) },
+    if connect::is_silence(error) {
+        return OpenError::Silent(url.clone());
     }
-}
-
-/// The reason without the layers it came through.
-fn cause(error: &DbErr) -> String {
-    match error {
-        DbErr::Conn(RuntimeErr::SqlxError(e))
-        | DbErr::Exec(RuntimeErr::SqlxError(e))
-        | DbErr::Query(RuntimeErr::SqlxError(e)) => match &**e {
-            SqlxError::Database(e) => e.message().to_owned(),
-            e => e.to_string(),
-        },
-        other => other.to_string(),
-    }
+    OpenError::Refused { url: url.clone(), cause: connect::reason(error) }
 }
