@@ -10,6 +10,7 @@
 //! | [`calendar`] | a hotel's month and day in its own time zone |
 //! | [`catalogue`] | the 13 event types with dedup rule, counter and permitted sender, as data |
 //! | [`event`] | one event to record ([`event::Command`]) and one recorded |
+//! | [`event_data`] | what a sender wants to remember with it |
 //! | [`plan`] | limits: plans from configuration, overrides of a hotel |
 //! | [`quota`] | used against limit: remaining, near limit, exceeded |
 //! | [`gate`] | the remembered state of a dedup rule |
@@ -21,6 +22,7 @@ pub mod calendar;
 pub mod catalogue;
 pub mod decide;
 pub mod event;
+pub mod event_data;
 pub mod gate;
 pub mod ids;
 pub mod plan;

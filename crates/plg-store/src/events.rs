@@ -6,7 +6,8 @@ use crate::partitions;
 use crate::schema::product_event;
 use plg_core::calendar::Month;
 use plg_core::catalogue::EventType;
-use plg_core::event::{EventData, RecordedEvent};
+use plg_core::event::RecordedEvent;
+use plg_core::event_data::EventData;
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{

@@ -1,0 +1,121 @@
+//! What a sender wants to remember with an event, within bounds.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Longest accepted `event_data`, in bytes of JSON as sent.
+pub const EVENT_DATA_MAX_BYTES: usize = 8 * 1024;
+/// Deepest accepted `event_data`, in levels; the object itself is the first.
+pub const EVENT_DATA_MAX_LEVELS: usize = 16;
+
+/// What the sender wants to remember with an event: a JSON object within bounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct EventData(Value);
+
+/// Why a JSON text is not [`EventData`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventDataError {
+    /// Longer than [`EVENT_DATA_MAX_BYTES`].
+    #[error("must be at most {EVENT_DATA_MAX_BYTES} bytes of JSON, got {bytes}")]
+    TooLarge {
+        /// Bytes received.
+        bytes: usize,
+    },
+    /// Deeper than [`EVENT_DATA_MAX_LEVELS`].
+    #[error("must be at most {EVENT_DATA_MAX_LEVELS} levels deep")]
+    TooDeep,
+    /// A number, a text, an array …
+    #[error("must be a JSON object")]
+    NotAnObject,
+    /// `\u0000` somewhere in a key or a text: databases cannot store it.
+    #[error("must not contain the character U+0000")]
+    Nul,
+    /// Not JSON at all.
+    #[error("must be a JSON object: {0}")]
+    Malformed(String),
+}
+
+impl EventData {
+    /// Checks a JSON text.
+    ///
+    /// # Errors
+    /// Says which bound it breaks.
+    pub fn parse(json: &str) -> Result<Self, EventDataError> {
+        if json.len() > EVENT_DATA_MAX_BYTES {
+            return Err(EventDataError::TooLarge { bytes: json.len() });
+        }
+        let value: Value = serde_json::from_str(json).map_err(|e| match e.to_string() {
+            message if message.starts_with("recursion limit") => EventDataError::TooDeep,
+            message => EventDataError::Malformed(message),
+        })?;
+        if !value.is_object() {
+            return Err(EventDataError::NotAnObject);
+        }
+        check_level(&value, 1)?;
+        Ok(Self(value))
+    }
+
+    /// From a stored value, which was checked when it was written.
+    #[must_use]
+    pub const fn from_stored(value: Value) -> Self {
+        Self(value)
+    }
+
+    /// As JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+fn check_level(value: &Value, level: usize) -> Result<(), EventDataError> {
+    let deeper = |value: &Value| match value {
+        Value::Array(_) | Value::Object(_) if level == EVENT_DATA_MAX_LEVELS => {
+            Err(EventDataError::TooDeep)
+        }
+        _ => check_level(value, level + 1),
+    };
+    let text = |text: &str| {
+        if text.contains('\0') { Err(EventDataError::Nul) } else { Ok(()) }
+    };
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::String(s) => text(s),
+        Value::Array(items) => items.iter().try_for_each(deeper),
+        Value::Object(fields) => fields.iter().try_for_each(|(key, value)| {
+            text(key)?;
+            deeper(value)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_data_is_a_bounded_object() {
+        assert!(EventData::parse(r#"{"a": [1, {"b": null}]}"#).is_ok());
+        assert_eq!(EventData::parse("[1]"), Err(EventDataError::NotAnObject));
+        assert_eq!(EventData::parse(r#"{"a\u0000": 1}"#), Err(EventDataError::Nul));
+        assert_eq!(EventData::parse(r#"{"a": ["\u0000"]}"#), Err(EventDataError::Nul));
+        assert!(matches!(EventData::parse("{"), Err(EventDataError::Malformed(_))));
+
+        let sized = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+        assert!(EventData::parse(&sized(EVENT_DATA_MAX_BYTES)).is_ok());
+        assert_eq!(
+            EventData::parse(&sized(EVENT_DATA_MAX_BYTES + 1)),
+            Err(EventDataError::TooLarge { bytes: EVENT_DATA_MAX_BYTES + 1 })
+        );
+
+        let deep = |levels: usize| {
+            format!("{{\"a\":{}0{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))
+        };
+        assert!(EventData::parse(&deep(EVENT_DATA_MAX_LEVELS)).is_ok());
+        assert_eq!(
+            EventData::parse(&deep(EVENT_DATA_MAX_LEVELS + 1)),
+            Err(EventDataError::TooDeep)
+        );
+    }
+}
