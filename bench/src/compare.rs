@@ -4,6 +4,7 @@ use crate::baselines::{pgbench, redis};
 use crate::load::{ITEMS, Load, Outcome, What, run as run_load};
 use crate::report::{Figures, Line, Target, print};
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
+use plg_testkit::access::ROOT_KEY;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,15 @@ pub(crate) async fn run(duration: Duration, rounds: u32) {
 }
 
 fn load(address: SocketAddr, connections: usize, hotels: u64, duration: Duration) -> Load {
-    Load { address, connections, hotels, duration, rate: None, what: What::Import }
+    Load {
+        address,
+        connections,
+        hotels,
+        duration,
+        rate: None,
+        what: What::Import,
+        key: ROOT_KEY.to_owned(),
+    }
 }
 
 impl Bench {

@@ -27,6 +27,8 @@ pub(crate) struct Load {
     pub(crate) rate: Option<f64>,
     /// Which request.
     pub(crate) what: What,
+    /// A service key that may do it.
+    pub(crate) key: String,
 }
 
 /// Which request.
@@ -181,7 +183,9 @@ impl Client {
         request.clear();
         let head = format!(
             "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Authorization: Bearer {}\r\n\
              Content-Length: {}\r\n\r\n",
+            self.load.key,
             body.len()
         );
         request.extend_from_slice(head.as_bytes());

@@ -56,6 +56,9 @@ enum Command {
         /// What to send
         #[arg(long, value_enum, default_value = "import")]
         what: What,
+        /// A service key that may do it
+        #[arg(long, env = "PLG_KEY", hide_env_values = true)]
+        key: String,
     },
 }
 
@@ -70,9 +73,9 @@ fn main() {
             Command::All { seconds, rounds } => {
                 compare::run(Duration::from_secs(seconds), rounds).await;
             }
-            Command::Load { address, connections, hotels, seconds, rate, what } => {
+            Command::Load { address, connections, hotels, seconds, rate, what, key } => {
                 let duration = Duration::from_secs(seconds);
-                let load = Load { address, connections, hotels, duration, rate, what };
+                let load = Load { address, connections, hotels, duration, rate, what, key };
                 let outcome = load::run(&load).await;
                 println!(
                     "{:>9.0} requests/s   p50 {:.2} ms   p99 {:.2} ms   max {:.2} ms   failures {}",

@@ -11,6 +11,7 @@ use sea_orm_migration::sea_orm::{
 };
 
 mod m20261124_000001_initial;
+mod m20261124_000002_api_key;
 
 /// Key of the PostgreSQL advisory lock that lets one migrator run at a time ("plgmigr").
 const MIGRATION_LOCK: i64 = 0x70_6c67_6d69_6772;
@@ -22,7 +23,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261124_000001_initial::Migration)]
+        vec![
+            Box::new(m20261124_000001_initial::Migration),
+            Box::new(m20261124_000002_api_key::Migration),
+        ]
     }
 }
 

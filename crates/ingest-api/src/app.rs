@@ -1,17 +1,22 @@
 //! The application, built alike by `main` and by tests: listening, with its lanes, ready to run.
 
+use crate::access::development::Development;
+use crate::access::{Access, AccessError};
 use crate::problem::{Code, Problem};
 use crate::reader::Reader;
 use crate::routes;
 use crate::writer::{Lanes, Writer};
+use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::header;
+use actix_web::middleware::Condition;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use migrations::SchemaState;
 use plg_core::plan::Plans;
 use plg_service::{Settings, SharedClock};
 use plg_store::{DatabaseUrl, connect};
 use sea_orm::{DatabaseConnection, DbErr};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,12 +28,12 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Everybody who can reach it may do everything.
-    #[error(
-        "server.host is {0}, but without access control the service listens on loopback only: \
-         set PLG__SERVER__HOST=127.0.0.1"
-    )]
-    NotLoopback(IpAddr),
+    /// Nobody could call, or anybody.
+    #[error("access control is not configured: {0}")]
+    Access(#[from] AccessError),
+    /// An origin that no browser sends.
+    #[error("server.cors_origins: {0:?} is no origin such as https://app.example")]
+    Origin(String),
     /// No database at the URL.
     #[error("cannot use the database at {url}: {cause}")]
     Database {
@@ -65,6 +70,8 @@ pub struct State {
     pub writer: Writer,
     /// Reads.
     pub reader: Reader,
+    /// Knows who calls.
+    pub access: Access,
     /// The plans on sale.
     pub plans: Arc<Plans>,
 }
@@ -74,6 +81,7 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     lanes: Lanes,
+    state: Arc<State>,
 }
 
 impl Application {
@@ -83,11 +91,9 @@ impl Application {
     /// # Errors
     /// Says what is wrong, and what to do.
     pub async fn build(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
-        let host = settings.server.host;
-        if !host.is_loopback() {
-            return Err(StartError::NotLoopback(host));
-        }
+        let origins = origins(&settings.server.cors_origins)?;
         let db = open(settings).await?;
+        let access = Access::open(settings, db.clone(), Arc::clone(&clock)).await?;
         let plans = Arc::new(settings.plans.clone());
         let (writer, lanes) = Writer::start(
             &settings.writer,
@@ -95,14 +101,16 @@ impl Application {
             Arc::clone(&plans),
             Arc::clone(&clock),
         );
-        let state = web::Data::new(State { writer, reader: Reader::new(db, clock), plans });
+        let state = web::Data::new(State { writer, reader: Reader::new(db, clock), access, plans });
+        let serving = state.clone();
 
-        let address = SocketAddr::new(host, settings.server.port);
+        let address = SocketAddr::new(settings.server.host, settings.server.port);
         let listen_error = |cause| StartError::Listen { address, cause };
         let listener = TcpListener::bind(address).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let app = move || {
             App::new()
+                .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
                 .app_data(state.clone())
                 .configure(routes::configure)
                 .default_service(web::to(not_found))
@@ -116,13 +124,19 @@ impl Application {
             server = server.workers(settings.server.threads);
         }
         let server = server.listen(listener).map_err(listen_error)?.run();
-        Ok(Self { address, server, lanes })
+        Ok(Self { address, server, lanes, state: serving.into_inner() })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The key of the embedded default, if it is in use.
+    #[must_use]
+    pub fn development(&self) -> Option<&Development> {
+        self.state.access.development()
     }
 
     /// Stops it from elsewhere.
@@ -137,6 +151,7 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
+        drop(self.state);
         self.server.await?;
         self.lanes.finished().await;
         Ok(())
@@ -151,6 +166,33 @@ impl Stopper {
     /// Accepts nothing more, and waits for the requests under way.
     pub async fn stop(&self) {
         self.0.stop(true).await;
+    }
+}
+
+/// How long a browser may remember the answer to a preflight, in seconds.
+const PREFLIGHT_SECONDS: usize = 7_200;
+
+/// Credentials are headers that a page sets itself: cookies play no part.
+fn cors(origins: &[String]) -> Cors {
+    let allow = |cors: Cors, origin: &String| cors.allowed_origin(origin);
+    origins
+        .iter()
+        .fold(Cors::default(), allow)
+        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
+        .allowed_headers(["X-Session-Id", "Idempotency-Key", "traceparent", "tracestate"])
+        .expose_headers(["RateLimit", "RateLimit-Policy", "Retry-After", "ETag", "traceparent"])
+        .max_age(PREFLIGHT_SECONDS)
+}
+
+fn origins(origins: &[String]) -> Result<Arc<[String]>, StartError> {
+    let is_origin = |origin: &String| {
+        let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']))
+    };
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        Some(wrong) => Err(StartError::Origin(wrong.clone())),
+        None => Ok(origins.into()),
     }
 }
 

@@ -200,31 +200,20 @@ impl FromRequest for SessionHeader {
     }
 }
 
-/// The hotel that the path names.
-#[derive(Debug, Clone, Copy)]
-pub struct HotelPath(pub HotelId);
-
 /// The seat that the path names.
 #[derive(Debug, Clone, Copy)]
 pub struct SeatPath(pub SeatUserId);
 
-macro_rules! from_path {
-    ($name:ident, $segment:literal) => {
-        impl FromRequest for $name {
-            type Error = Problem;
-            type Future = std::future::Ready<Result<Self, Problem>>;
+impl FromRequest for SeatPath {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
 
-            fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-                std::future::ready(path_uuid(request, $segment).map(Self))
-            }
-        }
-    };
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        std::future::ready(path_uuid(request, "seat_user_id").map(Self))
+    }
 }
 
-from_path!(HotelPath, "hotel_id");
-from_path!(SeatPath, "seat_user_id");
-
-fn path_uuid<T: FromStr>(request: &HttpRequest, segment: &str) -> Result<T, Problem> {
+pub(crate) fn path_uuid<T: FromStr>(request: &HttpRequest, segment: &str) -> Result<T, Problem> {
     uuid(segment, request.match_info().query(segment))
 }
 

@@ -3,6 +3,7 @@
 //! A request's way: a route parses it into [`plg_core`] types ([`input`]), hands it to a lane of the
 //! [`writer`] or asks the [`reader`], and answers ([`output`], [`problem`]). No rule lives here.
 
+pub mod access;
 pub mod app;
 pub mod input;
 mod json;

@@ -1,9 +1,11 @@
 //! `ingest-api`: serves the HTTP API.
 
+mod keys;
+
 use clap::Parser;
 use ingest_api::Application;
+use keys::KeysCommand;
 use plg_service::{Settings, SystemClock, logging};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,6 +17,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Without arguments and environment it serves on http://127.0.0.1:8080, on an embedded SQLite
 /// database in ./data. DATABASE_URL names another database; every setting of default.toml can be
 /// set as PLG__SECTION__KEY, or in a file plg.toml (or the one that PLG_CONFIG names).
+///
+/// Callers need a key: on the embedded database and loopback a development key is made and printed;
+/// everywhere else make one with `ingest-api keys create`.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -26,12 +31,18 @@ struct Arguments {
 enum Command {
     /// Serve the API (the default)
     Serve,
+    /// Make, list and revoke service keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
 }
 
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
-    let Command::Serve = command.unwrap_or(Command::Serve);
-    match serve() {
+    let result = match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(),
+        Command::Keys(command) => keys(command),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -41,6 +52,13 @@ fn main() -> ExitCode {
 }
 
 type Error = Box<dyn std::error::Error>;
+
+fn keys(command: KeysCommand) -> Result<(), Error> {
+    let settings = Settings::load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    say(&runtime.block_on(keys::run(command, &settings))?);
+    Ok(())
+}
 
 fn serve() -> Result<(), Error> {
     let settings = Settings::load()?;
@@ -53,7 +71,7 @@ fn serve() -> Result<(), Error> {
         .build()?;
     runtime.block_on(async {
         let application = Application::build(&settings, Arc::new(SystemClock)).await?;
-        greet(application.address(), &settings);
+        greet(&application, &settings);
         application.run().await?;
         tracing::info!("stopped; everything accepted was answered");
         Ok(())
@@ -61,28 +79,38 @@ fn serve() -> Result<(), Error> {
 }
 
 /// The first line is for programs that wait for the service; the rest is for people who try it.
-#[expect(clippy::print_stdout, reason = "what a person sees first")]
-fn greet(address: SocketAddr, settings: &Settings) {
-    println!("ingest-api {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
-    println!("database: {}", settings.database.url);
-    if !settings.database.url.is_embedded() {
-        return;
-    }
-    println!(
-        r#"
+fn greet(application: &Application, settings: &Settings) {
+    let address = application.address();
+    say(&format!("ingest-api {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    say(&format!("database: {}", settings.database.url));
+    let Some(development) = application.development() else { return };
+    let key = match development.file() {
+        Some(file) => format!("$(cat {})", file.display()),
+        None => development.key().to_owned(),
+    };
+    say(&format!(
+        r#"development key: {} (works on loopback only)
+
 Try it, in another terminal:
 
+  KEY="{key}"
   HOTEL=6f1f64b4-0000-4000-8000-000000000001   # any UUID
 
   # an import counts against the plan's quota: three a month on the standard plan
-  curl -s http://{address}/v1/hotels/$HOTEL/imports \
+  curl -s http://{address}/v1/hotels/$HOTEL/imports -H "Authorization: Bearer $KEY" \
     -H 'Content-Type: application/json' -d '{{"job_id": "job-1", "user_id": "6f1f64b4-0000-4000-8000-0000000000aa"}}'
 
   # how much is used right now
-  curl -s http://{address}/v1/hotels/$HOTEL/usage
+  curl -s http://{address}/v1/hotels/$HOTEL/usage -H "Authorization: Bearer $KEY"
 
-The README goes on from here. Stop with Ctrl-C."#
-    );
+The README goes on from here. Stop with Ctrl-C."#,
+        development.key()
+    ));
+}
+
+#[expect(clippy::print_stdout, reason = "what a person asked for, or sees first")]
+fn say(text: &str) {
+    println!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "the complaint of a program that does not start")]

@@ -2,7 +2,7 @@
 
 use crate::writer::WriteError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use plg_core::catalogue::UnknownEventType;
@@ -29,6 +29,10 @@ pub enum Code {
     BodyIncomplete,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
+    /// No credential, or none that is valid.
+    Unauthenticated,
+    /// The credential does not permit this.
+    Forbidden,
     /// The monthly quota has no unit left.
     QuotaExceeded,
     /// No such resource.
@@ -51,7 +55,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, its HTTP status and its title.
-    pub const TABLE: [(Self, &'static str, u16, &'static str); 16] = [
+    pub const TABLE: [(Self, &'static str, u16, &'static str); 18] = [
         (Self::MalformedJson, "malformed_json", 400, "The body is not valid JSON"),
         (Self::InvalidField, "invalid_field", 422, "A field is not valid"),
         (Self::UnknownEventType, "unknown_event_type", 422, "No such event type"),
@@ -59,6 +63,8 @@ impl Code {
         (Self::BodyTooLarge, "body_too_large", 413, "The body is too large"),
         (Self::BodyIncomplete, "body_incomplete", 408, "The body did not arrive in time"),
         (Self::UnsupportedMediaType, "unsupported_media_type", 415, "The body must be JSON"),
+        (Self::Unauthenticated, "unauthenticated", 401, "A valid credential is needed"),
+        (Self::Forbidden, "forbidden", 403, "The credential does not permit this"),
         (Self::QuotaExceeded, "quota_exceeded", 402, "The quota is used up"),
         (Self::NotFound, "not_found", 404, "No such resource"),
         (Self::MethodNotAllowed, "method_not_allowed", 405, "Not a method of this resource"),
@@ -141,6 +147,14 @@ impl Problem {
         problem
     }
 
+    /// The credential does not permit this.
+    #[must_use]
+    pub fn forbidden(field: Option<&str>, detail: impl fmt::Display) -> Self {
+        let mut problem = Self::new(Code::Forbidden, detail.to_string());
+        problem.0.field = field.map(str::to_owned);
+        problem
+    }
+
     /// The event type is not in the catalogue.
     #[must_use]
     pub fn unknown_event_type(name: &str) -> Self {
@@ -179,6 +193,12 @@ impl Problem {
         problem
     }
 
+    /// More reads wait than may.
+    #[must_use]
+    pub fn read_queue_full() -> Self {
+        Self::unavailable(Code::Overloaded, "try again later", RETRY_QUEUE_SECONDS)
+    }
+
     /// The resource knows only these methods.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
@@ -204,6 +224,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.0.retry_after_seconds {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         if let Some(allow) = self.0.allow {
             response.insert_header((ALLOW, allow));

@@ -18,6 +18,7 @@
 //! | [`reconcile`] | counters against events: corrections and missing events |
 //! | [`usage`] | a month as it is read, with or without a row |
 
+pub mod access;
 pub mod calendar;
 pub mod catalogue;
 pub mod decide;

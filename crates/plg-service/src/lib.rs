@@ -1,5 +1,6 @@
 //! What both services need besides their work: configuration, logging and a clock.
 
+pub mod access;
 pub mod clock;
 pub mod logging;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! Configuration: documented defaults, then a file, then the environment.
 
+use crate::access::{AccessSettings, SecretError};
 use config::{Config, Environment, File, FileFormat};
 use plg_core::plan::Plans;
 use plg_store::DatabaseUrl;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// How HTTP is served.
     pub server: ServerSettings,
+    /// Who may call.
+    pub access: AccessSettings,
     /// How events are recorded.
     pub writer: WriterSettings,
     /// The plans on sale.
@@ -54,6 +57,9 @@ pub struct ServerSettings {
     pub threads: usize,
     /// How long requests under way may take when the service is asked to stop, in seconds.
     pub drain_seconds: u64,
+    /// Origins whose pages may call.
+    #[serde(deserialize_with = "list")]
+    pub cors_origins: Vec<String>,
 }
 
 /// How events are recorded.
@@ -92,6 +98,24 @@ pub struct LogSettings {
     pub filter: String,
 }
 
+/// A list, or in the environment its items separated by commas.
+fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum List {
+        Text(String),
+        Items(Vec<String>),
+    }
+
+    Ok(match List::deserialize(deserializer)? {
+        List::Items(items) => items,
+        List::Text(text) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            items.map(str::to_owned).collect()
+        }
+    })
+}
+
 /// For people or for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +132,9 @@ pub enum SettingsError {
     /// A value is missing, unknown, or of the wrong kind.
     #[error("configuration: {0}")]
     Invalid(#[from] config::ConfigError),
+    /// A secret is too short, or its file cannot be read.
+    #[error("configuration: {0}")]
+    Secret(#[from] SecretError),
     /// A value is out of its bounds.
     #[error("configuration: {key} must be {expected}, got {got}")]
     OutOfBounds {
@@ -151,7 +178,8 @@ impl Settings {
         Self::checked(builder.build()?.try_deserialize()?)
     }
 
-    fn checked(settings: Self) -> Result<Self, SettingsError> {
+    fn checked(mut settings: Self) -> Result<Self, SettingsError> {
+        settings.access.read_files()?;
         let check = |key, value: usize, min: usize, max: usize, expected| {
             if (min..=max).contains(&value) {
                 Ok(())
@@ -167,6 +195,17 @@ impl Settings {
         check("rollup.write_chunk", rollup.write_chunk, 1, 2_000, "1 to 2000")?;
         let connections = usize::try_from(settings.database.read_connections).unwrap_or(usize::MAX);
         check("database.read_connections", connections, 1, 1_000, "1 to 1000")?;
+        let access = &settings.access;
+        let seconds = |seconds: u32| usize::try_from(seconds).unwrap_or(usize::MAX);
+        check(
+            "access.session_seconds",
+            seconds(access.session_seconds),
+            60,
+            86_400,
+            "60 to 86400",
+        )?;
+        check("access.clock_skew_seconds", seconds(access.clock_skew_seconds), 0, 300, "0 to 300")?;
+        check("access.refresh_seconds", seconds(access.refresh_seconds), 1, 300, "1 to 300")?;
         Ok(settings)
     }
 }

@@ -45,7 +45,7 @@ async fn run(url: &str) -> Result<(), Box<dyn Error>> {
     finish_import(&db, &plans, hotel, "job-2").await?;
     finish_import(&db, &plans, hotel, "job-3").await?; // the quota is used up
 
-    let (_, month) = plg_store::usage::current(&db, hotel).await?;
+    let (_, month) = plg_store::usage::current_of(&db, hotel).await?;
     println!("imports used: {}", month.map_or(0, |month| month.counters.imports));
     db.close().await?;
     Ok(())

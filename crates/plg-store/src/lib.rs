@@ -13,9 +13,11 @@
 //! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |
 //! | [`partitions`], [`retention`] | months of the log: made ahead, and dropped when they are old |
 //! | [`rollup`] | facts and corrections of the reconciliation, and its runs |
+//! | [`api_keys`] | service keys |
 //! | [`schema`] | the tables as SeaORM entities |
 //! | [`error`] | what can go wrong, and what that means for the caller |
 
+pub mod api_keys;
 pub mod commit;
 pub mod connect;
 mod dialect;

@@ -13,17 +13,23 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
     QuerySelect,
 };
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
 
-/// A hotel and its open month, in one read.
+/// A hotel and its open month, if it has one.
+pub type Current = (Profile, Option<MonthUsage>);
+
+/// Hotels and their open months, in one read: one entry for each of the hotels, in any order.
 ///
 /// # Errors
-/// When the database cannot be read.
+/// When the database cannot be read. What is wrong with one hotel's rows is that hotel's error.
 pub async fn current(
     db: &impl ConnectionTrait,
-    hotel_id: HotelId,
-) -> Result<(Profile, Option<MonthUsage>), StoreError> {
+    hotels: &BTreeSet<HotelId>,
+) -> Result<HashMap<HotelId, Result<Current, StoreError>>, StoreError> {
     #[derive(FromQueryResult)]
     struct Row {
+        hotel_id: Uuid,
         month: Option<i32>,
         imports: Option<i64>,
         exports: Option<i64>,
@@ -33,27 +39,42 @@ pub async fn current(
         profile: ProfileRow,
     }
 
-    let select =
-        Sql::new(db, "select u.month, u.imports, u.exports, u.active_users, u.last_rollup_at, ")
-            .text(PROFILE_COLUMNS)
-            .text(" from ")
-            .rows(Rows::new().uuid("hotel_id", std::iter::once(hotel_id.0)))
-            .text(
-                " left join hotel h on h.hotel_id = t.hotel_id \
-         left join usage_monthly u on u.hotel_id = t.hotel_id and not u.closed",
-            );
-    let Some(row) = Row::find_by_statement(select.statement()).one(db).await? else {
-        return Ok((Profile::unregistered(), None));
-    };
-    let open = match (row.month, row.imports, row.exports, row.active_users) {
-        (Some(month), Some(imports), Some(exports), Some(active_users)) => Some(MonthUsage {
+    let columns = "select t.hotel_id, u.month, u.imports, u.exports, u.active_users, \
+                   u.last_rollup_at, ";
+    let select = Sql::new(db, columns)
+        .text(PROFILE_COLUMNS)
+        .text(" from ")
+        .rows(Rows::new().uuid("hotel_id", hotels.iter().map(|hotel| hotel.0)))
+        .text(
+            " left join hotel h on h.hotel_id = t.hotel_id \
+             left join usage_monthly u on u.hotel_id = t.hotel_id and not u.closed",
+        );
+    let open = |row: &Row| match (row.month, row.imports, row.exports, row.active_users) {
+        (Some(month), Some(imports), Some(exports), Some(active_users)) => Ok(Some(MonthUsage {
             month: month_of(month)?,
             counters: Counters { imports, exports, active_users },
             last_rollup_at: row.last_rollup_at,
-        }),
-        _ => None,
+        })),
+        _ => Ok(None),
     };
-    Ok((Profile::try_from(row.profile)?, open))
+    let rows = Row::find_by_statement(select.statement()).all(db).await?;
+    let current = |row: Row| {
+        let open = open(&row);
+        (HotelId(row.hotel_id), open.and_then(|open| Ok((Profile::try_from(row.profile)?, open))))
+    };
+    Ok(rows.into_iter().map(current).collect())
+}
+
+/// [`current`] of one hotel.
+///
+/// # Errors
+/// When the database cannot be read, or what it holds cannot be understood.
+pub async fn current_of(
+    db: &impl ConnectionTrait,
+    hotel_id: HotelId,
+) -> Result<Current, StoreError> {
+    let mut current = current(db, &[hotel_id].into()).await?;
+    current.remove(&hotel_id).unwrap_or_else(|| Ok((Profile::unregistered(), None)))
 }
 
 /// A hotel's rows up to and including a month, newest first, at most `count`.

@@ -23,6 +23,8 @@ pub struct Answer {
     pub content_type: Option<String>,
     /// The header `Allow`.
     pub allow: Option<String>,
+    /// The header `WWW-Authenticate`.
+    pub www_authenticate: Option<String>,
 }
 
 impl Answer {
@@ -42,18 +44,29 @@ impl Answer {
 pub struct Api {
     client: Client,
     base: String,
+    credential: Option<String>,
 }
 
 impl Api {
     /// To a service that listens here.
     pub fn new(address: SocketAddr) -> Self {
         let client = Client::builder().no_proxy().build().expect("a client");
-        Self { client, base: format!("http://{address}") }
+        let credential = Some(crate::access::ROOT_KEY.to_owned());
+        Self { client, base: format!("http://{address}"), credential }
+    }
+
+    /// The same with another credential, or without one.
+    pub fn with(&self, credential: Option<&str>) -> Self {
+        Self { credential: credential.map(str::to_owned), ..self.clone() }
     }
 
     /// A request to be completed.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base))
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        match &self.credential {
+            Some(credential) => request.bearer_auth(credential),
+            None => request,
+        }
     }
 
     /// Sends, and reads the answer; `None` when there is none.
@@ -64,11 +77,11 @@ impl Api {
             let value = response.headers().get(name)?;
             Some(value.to_str().expect("text").to_owned())
         };
-        let [retry_after, content_type, allow] =
-            ["retry-after", "content-type", "allow"].map(header);
+        let [retry_after, content_type, allow, www_authenticate] =
+            ["retry-after", "content-type", "allow", "www-authenticate"].map(header);
         let text = response.text().await.ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Some(Answer { status, body, retry_after, content_type, allow })
+        Some(Answer { status, body, retry_after, content_type, allow, www_authenticate })
     }
 
     /// Sends, and reads the answer.

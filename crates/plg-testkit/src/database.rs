@@ -4,6 +4,7 @@ use crate::postgres;
 use plg_service::Settings;
 use plg_store::connect;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use secrecy::SecretString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
@@ -80,6 +81,8 @@ impl TestDatabase {
         settings.database.url = self.url.parse().expect("a database URL");
         settings.server.port = 0;
         settings.server.threads = 1;
+        settings.access.root_key = SecretString::from(crate::access::ROOT_KEY);
+        settings.access.session_secret = SecretString::from(crate::access::SESSION_SECRET);
         settings
     }
 }

@@ -1,5 +1,6 @@
 //! The shipped programs as processes: to be stopped, and to be killed.
 
+use crate::access;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ impl Process {
             .env("DATABASE_URL", database_url)
             .env("PLG__SERVER__PORT", "0")
             .env("PLG__LOG__FILTER", "warn")
+            .envs(access::ENVIRONMENT)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,8 +1,9 @@
 //! The billable actions: imports, exports, seats.
 
 use super::events::refuse_exceeded;
+use crate::access::permit::{Act, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::{self, Body, HotelPath, SeatPath, SessionHeader};
+use crate::input::{self, Body, SeatPath, SessionHeader};
 use crate::output::OutcomeBody;
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
@@ -81,8 +82,8 @@ async fn act(
 
 /// `POST /v1/hotels/{hotel_id}/imports`
 pub(super) async fn import(
+    Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     session: SessionHeader,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -95,8 +96,8 @@ pub(super) async fn import(
 
 /// `POST /v1/hotels/{hotel_id}/exports`
 pub(super) async fn export(
+    Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     session: SessionHeader,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -109,8 +110,8 @@ pub(super) async fn export(
 
 /// `POST /v1/hotels/{hotel_id}/seats`
 pub(super) async fn add_seat(
+    Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     session: SessionHeader,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -129,8 +130,8 @@ pub(super) struct RemoveQuery {
 
 /// `DELETE /v1/hotels/{hotel_id}/seats/{seat_user_id}?user_id=`
 pub(super) async fn remove_seat(
+    Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     SeatPath(seat): SeatPath,
     session: SessionHeader,
     query: web::Query<RemoveQuery>,
@@ -178,8 +179,8 @@ struct ListBody {
 
 /// `GET /v1/hotels/{hotel_id}/seats`: in order of the seats' users.
 pub(super) async fn list_seats(
+    Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
     let limit = input::bounded("limit", query.limit.as_deref(), PAGE_DEFAULT, PAGE_MAX)?;

@@ -1,8 +1,9 @@
 //! `/v1/events` and a hotel's log.
 
 use super::cursor;
+use crate::access::permit::{EventSender, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::{self, Body, EventBody, HotelPath, SessionHeader};
+use crate::input::{self, Body, EventBody, SessionHeader};
 use crate::output::OutcomeBody;
 use crate::problem::Problem;
 use crate::writer::{WriteError, WriteResult};
@@ -29,14 +30,15 @@ struct Results {
 
 /// `POST /v1/events`: one event, or an array of them.
 pub(super) async fn record(
+    sender: EventSender,
     state: web::Data<State>,
     session: SessionHeader,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     match body.items()? {
-        Some(items) => record_items(&state, &session, &items).await,
+        Some(items) => record_items(&state, &sender, &session, &items).await,
         None => {
-            let command = body.parse::<EventBody>()?.into_command(&session)?;
+            let command = sender.permit(body.parse::<EventBody>()?.into_command(&session)?)?;
             let answer = refuse_exceeded(state.writer.record(command).await?)?;
             Ok(HttpResponse::Ok().json(OutcomeBody::from(answer)))
         }
@@ -53,10 +55,13 @@ pub(super) fn refuse_exceeded(answer: Answer) -> Result<Answer, Problem> {
 
 async fn record_items(
     state: &State,
+    sender: &EventSender,
     session: &SessionHeader,
     items: &[Box<RawValue>],
 ) -> Result<HttpResponse, Problem> {
-    let parse = |item: &RawValue| input::parse_item::<EventBody>(item)?.into_command(session);
+    let parse = |item: &RawValue| {
+        sender.permit(input::parse_item::<EventBody>(item)?.into_command(session)?)
+    };
     let parsed: Vec<Result<Command, Problem>> = items.iter().map(|item| parse(item)).collect();
     let mut commands = Vec::with_capacity(parsed.len());
     let valid: Vec<Result<(), Problem>> =
@@ -111,8 +116,8 @@ struct ListBody {
 
 /// `GET /v1/hotels/{hotel_id}/events`: newest first.
 pub(super) async fn list(
+    Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
     let parse =

@@ -1,7 +1,8 @@
 //! A hotel's plan, zone and own limits.
 
+use crate::access::permit::{ChangeHotel, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::{Body, HotelPath};
+use crate::input::Body;
 use crate::json::object;
 use crate::output::HotelBody;
 use crate::problem::Problem;
@@ -13,8 +14,8 @@ use serde::Deserialize;
 
 /// `GET /v1/hotels/{hotel_id}`: a hotel that nobody has registered has the default plan.
 pub(super) async fn get(
+    Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
 ) -> Result<HttpResponse, Problem> {
     let profile = state
         .reader
@@ -34,8 +35,8 @@ struct HotelIn {
 
 /// `PUT /v1/hotels/{hotel_id}`: takes effect with the next action.
 pub(super) async fn put(
+    Hotel { id: hotel_id, .. }: Hotel<ChangeHotel>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let HotelIn { plan, time_zone, limits } = body.parse()?;

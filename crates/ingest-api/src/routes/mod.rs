@@ -6,8 +6,10 @@ mod events;
 mod health;
 mod hotels;
 mod rollups;
+mod session_tokens;
 mod usage;
 
+use crate::access::guard;
 use crate::json;
 use crate::problem::{Code, Problem};
 use actix_web::{HttpResponse, Resource, web};
@@ -17,34 +19,35 @@ pub fn configure(app: &mut web::ServiceConfig) {
     let queries =
         web::QueryConfig::default().error_handler(|error, _| json::invalid_query(&error).into());
     app.app_data(queries);
-    app.service(resource("/v1/events", "POST").route(web::post().to(events::record)))
+    app.service(resource("/v1/events", "POST").route(guard::post(events::record)))
         .service(
             web::scope("/v1/hotels/{hotel_id}")
-                .service(resource("/imports", "POST").route(web::post().to(actions::import)))
-                .service(resource("/exports", "POST").route(web::post().to(actions::export)))
+                .service(resource("/imports", "POST").route(guard::post(actions::import)))
+                .service(resource("/exports", "POST").route(guard::post(actions::export)))
                 .service(
                     resource("/seats", "GET, POST")
-                        .route(web::get().to(actions::list_seats))
-                        .route(web::post().to(actions::add_seat)),
+                        .route(guard::get(actions::list_seats))
+                        .route(guard::post(actions::add_seat)),
                 )
                 .service(
                     resource("/seats/{seat_user_id}", "DELETE")
-                        .route(web::delete().to(actions::remove_seat)),
+                        .route(guard::delete(actions::remove_seat)),
                 )
-                .service(resource("/usage", "GET").route(web::get().to(usage::month)))
-                .service(resource("/usage/history", "GET").route(web::get().to(usage::history)))
-                .service(resource("/quotas/{quota}", "GET").route(web::get().to(usage::quota)))
-                .service(resource("/events", "GET").route(web::get().to(events::list)))
+                .service(resource("/usage", "GET").route(guard::get(usage::month)))
+                .service(resource("/usage/history", "GET").route(guard::get(usage::history)))
+                .service(resource("/quotas/{quota}", "GET").route(guard::get(usage::quota)))
+                .service(resource("/events", "GET").route(guard::get(events::list)))
                 .service(
                     resource("", "GET, PUT")
-                        .route(web::get().to(hotels::get))
-                        .route(web::put().to(hotels::put)),
+                        .route(guard::get(hotels::get))
+                        .route(guard::put(hotels::put)),
                 ),
         )
-        .service(resource("/v1/rollups", "GET").route(web::get().to(rollups::list)))
-        .service(resource("/v1/rollups/{run_id}", "GET").route(web::get().to(rollups::get)))
-        .service(resource("/livez", "GET").route(web::get().to(health::live)))
-        .service(resource("/readyz", "GET").route(web::get().to(health::ready)));
+        .service(resource("/v1/rollups", "GET").route(guard::get(rollups::list)))
+        .service(resource("/v1/rollups/{run_id}", "GET").route(guard::get(rollups::get)))
+        .service(resource("/v1/session-tokens", "POST").route(guard::post(session_tokens::mint)))
+        .service(resource("/livez", "GET").route(guard::get(health::live)))
+        .service(resource("/readyz", "GET").route(guard::get(health::ready)));
 }
 
 /// A resource that answers other methods with a problem which names its own.

@@ -1,6 +1,7 @@
 //! The runs of the reconciliation, and what each corrected.
 
 use super::not_found;
+use crate::access::permit::RollupReader;
 use crate::app::State;
 use crate::input;
 use crate::problem::Problem;
@@ -28,6 +29,7 @@ struct ListBody {
 
 /// `GET /v1/rollups`: newest first.
 pub(super) async fn list(
+    _: RollupReader,
     state: web::Data<State>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
@@ -45,6 +47,7 @@ struct RunBody {
 
 /// `GET /v1/rollups/{run_id}`
 pub(super) async fn get(
+    _: RollupReader,
     state: web::Data<State>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {

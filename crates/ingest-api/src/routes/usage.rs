@@ -1,8 +1,9 @@
 //! How much is used: now, in a month, over the months, and of one quota.
 
 use super::not_found;
+use crate::access::permit::{Hotel, ReadUsage};
 use crate::app::State;
-use crate::input::{self, HotelPath};
+use crate::input;
 use crate::output::{HistoryBody, QuotaCheckBody, UsageBody};
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
@@ -16,10 +17,7 @@ use serde::Deserialize;
 /// A hotel with the month it is in.
 async fn current(state: &State, hotel_id: HotelId) -> Result<(Profile, MonthUsage), Problem> {
     let now = state.reader.now();
-    let (profile, open) = state
-        .reader
-        .read(move |db| async move { plg_store::usage::current(&db, hotel_id).await })
-        .await?;
+    let (profile, open) = state.reader.usage(hotel_id).await?;
     let current = usage::current(open, profile.time_zone, now);
     Ok((profile, current))
 }
@@ -32,8 +30,8 @@ pub(super) struct MonthQuery {
 
 /// `GET /v1/hotels/{hotel_id}/usage?month=`
 pub(super) async fn month(
+    Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     query: web::Query<MonthQuery>,
 ) -> Result<HttpResponse, Problem> {
     let month = query.month.as_deref().map(|text| input::part::<Month>("month", text));
@@ -72,8 +70,8 @@ pub(super) struct HistoryQuery {
 
 /// `GET /v1/hotels/{hotel_id}/usage/history?months=`
 pub(super) async fn history(
+    Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     query: web::Query<HistoryQuery>,
 ) -> Result<HttpResponse, Problem> {
     let count = input::bounded("months", query.months.as_deref(), HISTORY_DEFAULT, HISTORY_MAX)?;
@@ -91,8 +89,8 @@ pub(super) async fn history(
 
 /// `GET /v1/hotels/{hotel_id}/quotas/{quota}`: a free check without side effect.
 pub(super) async fn quota(
+    Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
-    HotelPath(hotel_id): HotelPath,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let counter = path.1.parse::<Counter>();

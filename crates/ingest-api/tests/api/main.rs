@@ -2,6 +2,7 @@
 //! databases.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod access;
 mod arrays;
 mod bad_input;
 mod catalogue;

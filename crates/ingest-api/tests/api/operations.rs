@@ -61,21 +61,6 @@ async fn before_the_first_run_there_are_no_rollups(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn without_access_control_it_listens_on_loopback_only(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
-    let database = TestDatabase::new(backend).await;
-    let mut settings = database.settings();
-    for host in ["0.0.0.0", "::", "192.0.2.1"] {
-        settings.server.host = host.parse().expect("an address");
-        let complaint = complaint(&settings).await;
-        assert!(complaint.contains(host) && complaint.contains("loopback only"), "{complaint}");
-        assert!(complaint.contains("PLG__SERVER__HOST=127.0.0.1"), "{complaint}");
-    }
-}
-
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
 async fn it_says_that_its_port_is_taken(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {

@@ -1,5 +1,6 @@
 //! The tables as SeaORM entities, for what is read and written row by row.
 
+pub mod api_key;
 pub mod hotel;
 pub mod product_event;
 pub mod rollup_run;

@@ -64,7 +64,7 @@ impl Store {
 
     /// What is used of a counter.
     pub(crate) async fn used(&self, hotel: HotelId, counter: Counter) -> i64 {
-        let (_, open) = plg_store::usage::current(&self.db, hotel).await.unwrap();
+        let (_, open) = plg_store::usage::current_of(&self.db, hotel).await.unwrap();
         open.map_or(0, |month| month.counters[counter])
     }
 

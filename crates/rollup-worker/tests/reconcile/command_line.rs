@@ -133,7 +133,7 @@ async fn a_database_without_its_schema_is_named(
     assert_eq!((finished.code, finished.stdout.as_str()), (1, ""));
     let complaint = finished.complaint();
     assert!(complaint.starts_with("rollup-worker: "), "{complaint}");
-    assert!(complaint.contains("lacks 1 of its migrations: run `migrate up`"), "{complaint}");
+    assert!(complaint.contains("lacks 2 of its migrations: run `migrate up`"), "{complaint}");
 }
 
 /// Where there is no database, and what is said about it.

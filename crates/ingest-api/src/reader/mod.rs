@@ -1,11 +1,16 @@
 //! The way to the database for everything that is read, and for rare writes (hotels).
 
+mod usage;
+
 use crate::problem::{Code, Problem};
+use plg_core::ids::HotelId;
 use plg_service::SharedClock;
 use plg_store::StoreError;
+use plg_store::usage::Current;
 use sea_orm::DatabaseConnection;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use usage::UsageReader;
 
 /// How long a read may take.
 const READ_DEADLINE: Duration = Duration::from_millis(2_500);
@@ -16,6 +21,7 @@ const READ_DEADLINE: Duration = Duration::from_millis(2_500);
 pub struct Reader {
     db: DatabaseConnection,
     runtime: Handle,
+    usage: UsageReader,
     clock: SharedClock,
 }
 
@@ -23,7 +29,17 @@ impl Reader {
     /// Reads on the current runtime.
     #[must_use]
     pub fn new(db: DatabaseConnection, clock: SharedClock) -> Self {
-        Self { db, runtime: Handle::current(), clock }
+        let runtime = Handle::current();
+        let usage = UsageReader::start(db.clone(), &runtime);
+        Self { db, runtime, usage, clock }
+    }
+
+    /// A hotel's profile and its open month, as they are now.
+    ///
+    /// # Errors
+    /// When the database does not play along, or not in time, or too many wait.
+    pub async fn usage(&self, hotel_id: HotelId) -> Result<Current, Problem> {
+        self.usage.read(hotel_id).await
     }
 
     /// The service's clock.

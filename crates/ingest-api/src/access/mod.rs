@@ -1,0 +1,152 @@
+//! Who calls, and what they may do.
+//!
+//! `Authorization: Bearer …` is a service key (`plg_…`, or the root key) or a signed token of a
+//! browser. [`Access`] tells which, and who that is; the extractors of [`permit`] ask
+//! [`plg_core::access`] what the caller may do. A route gets its hotel only from such an extractor,
+//! and [`guard`] registers no handler without one.
+
+pub mod development;
+pub mod guard;
+pub mod key;
+pub mod permit;
+mod ring;
+pub mod token;
+
+use crate::problem::{Code, Problem};
+use development::Development;
+use plg_core::access::{Caller, Grant};
+use plg_service::access::{AccessSettings, is_set};
+use plg_service::{Settings, SharedClock};
+use plg_store::StoreError;
+use ring::KeyRing;
+use sea_orm::DatabaseConnection;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use std::path::PathBuf;
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+use token::Tokens;
+
+/// Why nobody can be let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// No key exists.
+    #[error(
+        "nobody could call: make a service key with `ingest-api keys create --name backend \
+         --scope events:write,actions:write,usage:read` (and the same DATABASE_URL), or set \
+         PLG__ACCESS__ROOT_KEY"
+    )]
+    NoKey,
+    /// Nothing to sign with.
+    #[error(
+        "browsers need session tokens, and nothing signs them: set PLG__ACCESS__SESSION_SECRET, the \
+         same on every replica (try `openssl rand -base64 32`)"
+    )]
+    NoSessionSecret,
+    /// The development key cannot be kept.
+    #[error("cannot keep the development key in {}: {cause}", file.display())]
+    Development {
+        /// Where.
+        file: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// A key set that cannot be used.
+    #[error("access.jwt.jwks_file {file:?}: {cause}")]
+    KeySet {
+        /// Its name.
+        file: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The keys cannot be read.
+    #[error("cannot read the service keys: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// Knows the credentials.
+pub struct Access {
+    root: Option<[u8; 32]>,
+    everything: Arc<Caller>,
+    ring: Arc<KeyRing>,
+    tokens: Tokens,
+    development: Option<Development>,
+}
+
+impl Access {
+    /// Reads the configuration and the service keys, and keeps looking for new ones on the current
+    /// runtime.
+    ///
+    /// # Errors
+    /// When nobody could call, or the service could not tell who does.
+    pub async fn open(
+        settings: &Settings,
+        db: DatabaseConnection,
+        clock: SharedClock,
+    ) -> Result<Self, AccessError> {
+        let mut access: AccessSettings = settings.access.clone();
+        let ring = KeyRing::open(db, Arc::clone(&clock), access.refresh_seconds).await?;
+        let mut development = None;
+        if settings.database.url.is_embedded()
+            && settings.server.host.is_loopback()
+            && !is_set(&access.root_key)
+        {
+            let own = Development::open(&settings.database.url)?;
+            access.root_key = SecretString::from(own.key());
+            if !is_set(&access.session_secret) {
+                access.session_secret = SecretString::from(own.session_secret());
+            }
+            development = Some(own);
+        }
+        let root = is_set(&access.root_key).then(|| sha256(access.root_key.expose_secret()));
+        if root.is_none() && ring.is_empty() {
+            return Err(AccessError::NoKey);
+        }
+        if !is_set(&access.session_secret) {
+            return Err(AccessError::NoSessionSecret);
+        }
+        let everything = Arc::new(Caller::Service(Grant::everything()));
+        let tokens = Tokens::new(&access, clock)?;
+        Ok(Self { root, everything, ring, tokens, development })
+    }
+
+    /// The key of the embedded default, if it is in use.
+    #[must_use]
+    pub const fn development(&self) -> Option<&Development> {
+        self.development.as_ref()
+    }
+
+    /// Signs and understands session tokens.
+    #[must_use]
+    pub const fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Who presents this credential.
+    ///
+    /// # Errors
+    /// When nobody is known by it.
+    pub async fn caller(&self, credential: &str) -> Result<Arc<Caller>, Problem> {
+        let unknown = || Problem::new(Code::Unauthenticated, "this credential is not valid");
+        if let Some(root) = self.root
+            && bool::from(root.ct_eq(&sha256(credential)))
+        {
+            return Ok(Arc::clone(&self.everything));
+        }
+        if credential.starts_with(key::PREFIX) {
+            let Some(key_id) = key::id_of(credential) else { return Err(unknown()) };
+            return self.ring.caller(key_id, &sha256(credential)).await?.ok_or_else(unknown);
+        }
+        match self.tokens.caller(credential) {
+            Ok(caller) => Ok(Arc::new(caller)),
+            Err(token::TokenError::Expired) => {
+                Err(Problem::new(Code::Unauthenticated, "this session token has expired"))
+            }
+            Err(token::TokenError::Invalid) => Err(unknown()),
+        }
+    }
+}
+
+pub(crate) fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}

@@ -1,0 +1,189 @@
+//! The service keys that are valid, in memory.
+//!
+//! They are read again every few seconds, and at once when an unknown one is presented, though not
+//! for everyone who tries: so a new key works immediately, a revoked one for some seconds more, a
+//! database that is away stops nobody who was known, and guessing keys costs the database nothing.
+
+use crate::problem::Problem;
+use chrono::{DateTime, Utc};
+use plg_core::access::Caller;
+use plg_service::SharedClock;
+use plg_store::{StoreError, api_keys};
+use sea_orm::DatabaseConnection;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
+use subtle::ConstantTimeEq as _;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use uuid::Uuid;
+
+/// How often unknown keys may cause a look at the database.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+/// How long a look may take.
+const LOOK_DEADLINE: Duration = Duration::from_millis(2_500);
+
+struct Entry {
+    hash: [u8; 32],
+    caller: Arc<Caller>,
+    /// In microseconds since 1970, and what of it the database knows.
+    used_at: AtomicI64,
+    noted_at: AtomicI64,
+}
+
+pub(super) struct KeyRing {
+    keys: RwLock<HashMap<Uuid, Arc<Entry>>>,
+    looked_at: Mutex<Option<Instant>>,
+    db: DatabaseConnection,
+    runtime: Handle,
+    clock: SharedClock,
+}
+
+impl KeyRing {
+    pub(super) async fn open(
+        db: DatabaseConnection,
+        clock: SharedClock,
+        refresh_seconds: u32,
+    ) -> Result<Arc<Self>, StoreError> {
+        let ring = Arc::new(Self {
+            keys: RwLock::default(),
+            looked_at: Mutex::new(None),
+            db,
+            runtime: Handle::current(),
+            clock,
+        });
+        ring.refresh().await?;
+        let pause = Duration::from_secs(refresh_seconds.into());
+        tokio::spawn(keep_fresh(Arc::downgrade(&ring), pause));
+        Ok(ring)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
+    /// Who holds this key; `None` when it is not valid.
+    pub(super) async fn caller(
+        self: &Arc<Self>,
+        key_id: Uuid,
+        hash: &[u8; 32],
+    ) -> Result<Option<Arc<Caller>>, Problem> {
+        if let Some(known) = self.known(key_id, hash) {
+            return Ok(known);
+        }
+        let ring = Arc::clone(self);
+        // The pool belongs to the other runtime.
+        let look = self.runtime.spawn(async move { ring.look_again().await });
+        match timeout(LOOK_DEADLINE, look).await {
+            Ok(Ok(looked)) => looked?,
+            Ok(Err(_)) | Err(_) => {
+                return Err(StoreError::Unavailable("no answer in time".to_owned()).into());
+            }
+        }
+        Ok(self.known(key_id, hash).flatten())
+    }
+
+    /// `None` when no such key is known; `Some(None)` when it is another's.
+    fn known(&self, key_id: Uuid, hash: &[u8; 32]) -> Option<Option<Arc<Caller>>> {
+        let entry = self.read().get(&key_id).cloned()?;
+        if !bool::from(entry.hash.ct_eq(hash)) {
+            return Some(None);
+        }
+        entry.used_at.store(self.clock.now().timestamp_micros(), Ordering::Relaxed);
+        Some(Some(Arc::clone(&entry.caller)))
+    }
+
+    async fn look_again(&self) -> Result<(), StoreError> {
+        let mut looked_at = self.looked_at.lock().await;
+        if looked_at.is_some_and(|at| at.elapsed() < LOOK_PAUSE) {
+            return Ok(());
+        }
+        self.refresh().await?;
+        *looked_at = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let stored = api_keys::active(&self.db).await?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = HashMap::with_capacity(stored.len());
+        for stored in stored {
+            let Some(hash) = bytes(&stored.secret_hash) else {
+                tracing::error!(key_id = %stored.key_id, "a service key's hash cannot be read");
+                continue;
+            };
+            let caller = Caller::Service(stored.grant);
+            let known = keys.remove(&stored.key_id);
+            let known = known.filter(|known| known.hash == hash && *known.caller == caller);
+            let new = || {
+                let (used_at, noted_at) = (AtomicI64::new(0), AtomicI64::new(0));
+                Arc::new(Entry { hash, caller: Arc::new(caller), used_at, noted_at })
+            };
+            fresh.insert(stored.key_id, known.unwrap_or_else(new));
+        }
+        *keys = fresh;
+        Ok(())
+    }
+
+    /// Tells the database which keys were used since it was told last.
+    async fn note_use(&self) -> Result<(), StoreError> {
+        let used = |(key_id, entry): (&Uuid, &Arc<Entry>)| {
+            let used_at = entry.used_at.load(Ordering::Relaxed);
+            let noted_at = entry.noted_at.swap(used_at, Ordering::Relaxed);
+            let at: DateTime<Utc> = DateTime::from_timestamp_micros(used_at)?;
+            (used_at > noted_at).then_some((*key_id, at))
+        };
+        let uses: Vec<_> = self.read().iter().filter_map(used).collect();
+        api_keys::note_use(&self.db, &uses).await
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Uuid, Arc<Entry>>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Until the service ends.
+async fn keep_fresh(ring: Weak<KeyRing>, pause: Duration) {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(ring) = ring.upgrade() else { return };
+        let work = async {
+            ring.refresh().await?;
+            ring.note_use().await
+        };
+        match timeout(LOOK_DEADLINE, work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "service keys stay as they were"),
+            Err(_) => tracing::warn!("service keys stay as they were: no answer in time"),
+        }
+    }
+}
+
+fn bytes(hash: &str) -> Option<[u8; 32]> {
+    let digits = hash.as_bytes();
+    let mut bytes = [0u8; 32];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        let pair = std::str::from_utf8(digits.get(index * 2..index * 2 + 2)?).ok()?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    (digits.len() == 64).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key;
+    use super::*;
+
+    #[test]
+    fn hashes_are_read_as_they_are_written() {
+        assert_eq!(bytes(&key::hash("a")), Some(super::super::sha256("a")));
+        let short = &key::hash("a")[1..];
+        for wrong in ["", "zz", short, &format!("{}00", key::hash("a"))] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Session tokens: JSON Web Tokens that name one user and one hotel, for browsers.
+//!
+//! Ours are signed with HS256. A deployment's own login may sign others, with one algorithm that is
+//! pinned by configuration. Issuer, audience, expiry and clock skew are checked here for all.
+
+use super::AccessError;
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use plg_core::access::Caller;
+use plg_core::ids::{HotelId, UserId};
+use plg_service::SharedClock;
+use plg_service::access::{AccessSettings, JwtAlgorithm, JwtSettings, is_set};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// `iss` and `aud` of our own tokens.
+pub const OWN_NAME: &str = "plg";
+/// Longest token that is looked at, in bytes.
+const TOKEN_MAX_BYTES: usize = 8_192;
+
+/// Why a token is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenError {
+    /// It was valid once.
+    Expired,
+    /// It is not, for whatever reason.
+    Invalid,
+}
+
+/// What our tokens say.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Claims {
+    /// [`OWN_NAME`].
+    pub iss: String,
+    /// [`OWN_NAME`].
+    pub aud: String,
+    /// The user.
+    pub sub: UserId,
+    /// The hotel.
+    pub hotel_id: HotelId,
+    /// When it was signed, in seconds since 1970.
+    pub iat: i64,
+    /// Until when it is valid, in seconds since 1970.
+    pub exp: i64,
+}
+
+/// Signs and understands tokens.
+pub struct Tokens {
+    signer: EncodingKey,
+    verifiers: Vec<Verifier>,
+    lifetime: TimeDelta,
+    skew_seconds: i64,
+    clock: SharedClock,
+}
+
+struct Verifier {
+    keys: Keys,
+    validation: Validation,
+    algorithm: Algorithm,
+    user_claim: String,
+    hotel_claim: String,
+    /// Longest life of a token, in seconds.
+    life_max: Option<i64>,
+}
+
+enum Keys {
+    One(Box<DecodingKey>),
+    Set(JwkSet),
+}
+
+impl Tokens {
+    pub(super) fn new(access: &AccessSettings, clock: SharedClock) -> Result<Self, AccessError> {
+        let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
+        let signer = EncodingKey::from_secret(&bytes(&access.session_secret));
+        let own = [&access.session_secret, &access.previous_session_secret];
+        let own = own.into_iter().filter(|secret| is_set(secret)).map(|secret| Verifier {
+            keys: Keys::One(Box::new(DecodingKey::from_secret(&bytes(secret)))),
+            validation: validation(Algorithm::HS256, OWN_NAME, OWN_NAME),
+            algorithm: Algorithm::HS256,
+            user_claim: "sub".to_owned(),
+            hotel_claim: "hotel_id".to_owned(),
+            life_max: Some(access.session_seconds.into()),
+        });
+        let mut verifiers: Vec<Verifier> = own.collect();
+        verifiers.extend(of_login(&access.jwt)?);
+        Ok(Self {
+            signer,
+            verifiers,
+            lifetime: TimeDelta::seconds(access.session_seconds.into()),
+            skew_seconds: access.clock_skew_seconds.into(),
+            clock,
+        })
+    }
+
+    /// Signs a token for a browser, and says until when it is valid.
+    ///
+    /// # Errors
+    /// None in practice: HS256 signs with any secret.
+    pub fn mint(
+        &self,
+        hotel_id: HotelId,
+        user_id: UserId,
+    ) -> Result<(String, DateTime<Utc>), jsonwebtoken::errors::Error> {
+        let now = self.clock.now();
+        let expires_at = now + self.lifetime;
+        let claims = Claims {
+            iss: OWN_NAME.to_owned(),
+            aud: OWN_NAME.to_owned(),
+            sub: user_id,
+            hotel_id,
+            iat: now.timestamp(),
+            exp: expires_at.timestamp(),
+        };
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signer)?;
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or(expires_at);
+        Ok((token, expires_at))
+    }
+
+    /// Whom a token names.
+    ///
+    /// # Errors
+    /// When it is not valid now.
+    pub fn caller(&self, token: &str) -> Result<Caller, TokenError> {
+        if token.len() > TOKEN_MAX_BYTES {
+            return Err(TokenError::Invalid);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        let now = self.clock.now().timestamp();
+        let mut refusal = TokenError::Invalid;
+        for verifier in self.verifiers.iter().filter(|v| v.algorithm == header.alg) {
+            match verifier.caller(token, header.kid.as_deref(), now, self.skew_seconds) {
+                Ok(caller) => return Ok(caller),
+                Err(TokenError::Expired) => refusal = TokenError::Expired,
+                Err(TokenError::Invalid) => {}
+            }
+        }
+        Err(refusal)
+    }
+}
+
+fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    // Time is checked by our clock.
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation
+}
+
+/// The verifier of tokens that the deployment's own login signs, if there is one.
+fn of_login(jwt: &JwtSettings) -> Result<Option<Verifier>, AccessError> {
+    let (algorithm, keys) = match jwt.algorithm {
+        JwtAlgorithm::None => return Ok(None),
+        JwtAlgorithm::HS256 => {
+            let key = DecodingKey::from_secret(jwt.secret.expose_secret().as_bytes());
+            (Algorithm::HS256, Keys::One(Box::new(key)))
+        }
+        JwtAlgorithm::RS256 => (Algorithm::RS256, Keys::Set(key_set(&jwt.jwks_file)?)),
+        JwtAlgorithm::EdDsa => (Algorithm::EdDSA, Keys::Set(key_set(&jwt.jwks_file)?)),
+    };
+    Ok(Some(Verifier {
+        keys,
+        validation: validation(algorithm, &jwt.issuer, &jwt.audience),
+        algorithm,
+        user_claim: jwt.user_claim.clone(),
+        hotel_claim: jwt.hotel_claim.clone(),
+        life_max: None,
+    }))
+}
+
+fn key_set(file: &str) -> Result<JwkSet, AccessError> {
+    let error = |cause: String| AccessError::KeySet { file: file.to_owned(), cause };
+    let text = std::fs::read_to_string(file).map_err(|cause| error(cause.to_string()))?;
+    let set: JwkSet = serde_json::from_str(&text).map_err(|cause| error(cause.to_string()))?;
+    for key in &set.keys {
+        DecodingKey::from_jwk(key).map_err(|cause| error(cause.to_string()))?;
+    }
+    if set.keys.is_empty() { Err(error("holds no key".to_owned())) } else { Ok(set) }
+}
+
+impl Verifier {
+    fn caller(
+        &self,
+        token: &str,
+        kid: Option<&str>,
+        now: i64,
+        skew: i64,
+    ) -> Result<Caller, TokenError> {
+        let claims = self.claims(token, kid)?;
+        let instant = |name: &str| claims.get(name).map(|value| value.as_f64().ok_or(()));
+        let instant = |name: &str| instant(name).transpose().map_err(|()| TokenError::Invalid);
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+        let (now, skew) = (now as f64, skew as f64);
+        let expires_at = instant("exp")?.ok_or(TokenError::Invalid)?;
+        let issued_at = instant("iat")?;
+        let starts_at = [instant("nbf")?, issued_at].into_iter().flatten().fold(now, f64::max);
+        if starts_at > now + skew {
+            return Err(TokenError::Invalid);
+        }
+        if let Some(life_max) = self.life_max {
+            // Nobody signs ours for longer: one that says so was signed by a thief of the secret,
+            // or under another setting.
+            let life = expires_at - issued_at.ok_or(TokenError::Invalid)?;
+            #[expect(clippy::cast_precision_loss, reason = "a day")]
+            let life_max = life_max as f64;
+            if !(0.0..=life_max).contains(&life) {
+                return Err(TokenError::Invalid);
+            }
+        }
+        if now >= expires_at + skew {
+            return Err(TokenError::Expired);
+        }
+        let uuid = |claim: &str| {
+            let text = claims.get(claim).and_then(Value::as_str).ok_or(TokenError::Invalid)?;
+            text.parse().map_err(|_| TokenError::Invalid)
+        };
+        Ok(Caller::Browser {
+            hotel_id: HotelId(uuid(&self.hotel_claim)?),
+            user_id: UserId(uuid(&self.user_claim)?),
+        })
+    }
+
+    /// What the token says, once its signature, issuer and audience are right.
+    fn claims(&self, token: &str, kid: Option<&str>) -> Result<Map<String, Value>, TokenError> {
+        let decode = |key: &DecodingKey| match jsonwebtoken::decode::<Map<String, Value>>(
+            token,
+            key,
+            &self.validation,
+        ) {
+            Ok(token) => Ok(token.claims),
+            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
+                Err(TokenError::Expired)
+            }
+            Err(_) => Err(TokenError::Invalid),
+        };
+        match &self.keys {
+            Keys::One(key) => decode(key),
+            Keys::Set(set) => {
+                let mut candidates = set.keys.iter().filter(|key| match kid {
+                    Some(kid) => key.common.key_id.as_deref() == Some(kid),
+                    None => true,
+                });
+                let found =
+                    candidates.find_map(|key| decode(&DecodingKey::from_jwk(key).ok()?).ok());
+                found.ok_or(TokenError::Invalid)
+            }
+        }
+    }
+}

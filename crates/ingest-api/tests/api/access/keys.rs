@@ -1,0 +1,113 @@
+//! Service keys over their lives, through the command and the service.
+
+use super::{assert_refused, store_key};
+use crate::support::{HOTEL, Service};
+use plg_core::access::Scope;
+use plg_store::api_keys;
+use plg_testkit::{Backend, TestDatabase};
+use rstest::rstest;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+fn keys(database: &TestDatabase, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ingest-api"))
+        .arg("keys")
+        .args(arguments)
+        .env("DATABASE_URL", database.url())
+        .output()
+        .expect("runs")
+}
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Waits for something that another task will do, for as long as a slow machine may need.
+async fn until(mut done: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done().await {
+        assert!(Instant::now() < deadline, "it does not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_made_used_seen_and_revoked(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start_with(backend, crate::support::NOON, |settings| {
+        settings.access.refresh_seconds = 1;
+    })
+    .await;
+    let hotel = HOTEL.to_string();
+    let create = [
+        "create",
+        "--name",
+        "app backend",
+        "--scope",
+        "usage:read,actions:write",
+        "--hotel",
+        &hotel,
+    ];
+    let key = out(&keys(&t.database, &create));
+    let id =
+        key.split('_').nth(1).expect("an id").parse::<uuid::Uuid>().expect("a UUID").to_string();
+
+    // At once, though the service has never heard of it.
+    let api = t.with(Some(&key));
+    assert_eq!(api.import(HOTEL, "job").await.status, 201);
+    let secret = key.rsplit_once('_').expect("a secret").1;
+    let guessed = key.replace(secret, &"A".repeat(43));
+    assert_refused(&t.with(Some(&guessed)).import(HOTEL, "job").await, 401);
+
+    let listed = out(&keys(&t.database, &["list"]));
+    assert!(listed.contains(&id) && listed.contains("app backend"), "{listed}");
+    assert!(listed.contains("actions:write,usage:read") && listed.contains(&hotel), "{listed}");
+    assert!(!listed.contains(secret), "it is shown once");
+    let used = async || out(&keys(&t.database, &["list"])).contains("2026-11-15T12:00:00Z");
+    until(used).await;
+
+    assert_eq!(out(&keys(&t.database, &["revoke", &id])), format!("revoked {id}"));
+    until(async || api.import(HOTEL, "job").await.status == 401).await;
+    assert!(out(&keys(&t.database, &["list"])).contains("revoked"));
+    let again = keys(&t.database, &["revoke", &id]);
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("no valid key"), "{again:?}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_says_what_is_wrong(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    for (arguments, complaint) in [
+        (&["create", "--name", "x", "--scope", "write"][..], "use events:write, actions:write"),
+        (&["create", "--name", "x"], "--scope"),
+        (&["create", "--name", " ", "--scope", "admin"], "--name must be 1 to 128"),
+        (&["create", "--name", "x", "--scope", "admin", "--hotel", "ours"], "--hotel"),
+        (&["revoke", "my key"], "as `keys list` shows it"),
+    ] {
+        let output = keys(&database, arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(complaint), "{arguments:?}: {said}");
+    }
+    let db = database.connect().await;
+    assert_eq!(api_keys::count_active(&db).await.expect("read"), 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_key_needs_no_database_and_an_unknown_one_says_so() {
+    // PostgreSQL only: a table that is gone stands for a database that is.
+    let t = Service::start(Backend::Postgres).await;
+    let (_, known) = store_key(&t, &Scope::ALL, None).await;
+    assert_eq!(t.with(Some(&known)).import(HOTEL, "job").await.status, 201);
+    let books = t.books().await;
+    plg_testkit::ledger::damage(&books, "alter table api_key rename to gone").await;
+    assert_eq!(t.with(Some(&known)).import(HOTEL, "job").await.status, 200);
+    plg_testkit::ledger::damage(&books, "alter table gone rename to api_key").await;
+}
