@@ -1,5 +1,6 @@
 //! `ingest-api`: serves the HTTP API.
 
+mod healthcheck;
 mod keys;
 
 use clap::Parser;
@@ -34,6 +35,8 @@ enum Command {
     /// Make, list and revoke service keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Ask the service of the same settings whether it is ready; exits with 1 if it is not
+    Healthcheck,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(),
         Command::Keys(command) => keys(command),
+        Command::Healthcheck => check_health(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,6 +61,11 @@ fn keys(command: KeysCommand) -> Result<(), Error> {
     let settings = Settings::load()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     say(&runtime.block_on(keys::run(command, &settings))?);
+    Ok(())
+}
+
+fn check_health() -> Result<(), Error> {
+    say(&healthcheck::run(&Settings::load()?.server)?);
     Ok(())
 }
 

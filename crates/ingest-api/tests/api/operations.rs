@@ -1,6 +1,6 @@
 //! Health, the list of reconciliation runs, and when the service does not start at all.
 
-use crate::support::{HOTEL, Service, assert_created, assert_invalid, assert_problem};
+use crate::support::{HOTEL, NOON, Service, assert_created, assert_invalid, assert_problem};
 use ingest_api::Application;
 use plg_service::Settings;
 use plg_testkit::{Backend, TestApp, TestClock, TestDatabase, ledger};
@@ -90,4 +90,33 @@ async fn the_embedded_database_migrates_itself() {
     let app = TestApp::start(&database, &TestClock::at("2026-11-15T12:00:00Z")).await;
     assert_created(&app.api.import(HOTEL, "job-1").await);
     assert_eq!(app.api.get("/readyz").await.status, 200);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_health_check_says_whether_the_service_is_ready(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let app = TestApp::start(&database, &TestClock::at(NOON)).await;
+    let port = app.address.port().to_string();
+    let check = async |host: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ingest-api"));
+        command.arg("healthcheck").env("PLG__SERVER__PORT", &port).env("PLG__SERVER__HOST", host);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.expect("runs");
+        let output = output.expect("runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    // Whoever listens everywhere is asked on loopback.
+    for host in ["127.0.0.1", "0.0.0.0"] {
+        assert_eq!(check(host).await, (true, "ready\n".to_owned()));
+    }
+    let books = database.connect().await;
+    ledger::damage(&books, "delete from seaql_migrations").await;
+    let (ready, said) = check("127.0.0.1").await;
+    assert!(!ready && said.contains("schema_behind"), "{said}");
+    app.stop().await;
+    let (ready, said) = check("127.0.0.1").await;
+    assert!(!ready && said.contains("nobody answers"), "{said}");
 }
