@@ -11,7 +11,7 @@ use plg_core::ids::HotelId;
 use plg_store::StoreError;
 use plg_store::usage::{Current, current};
 use sea_orm::DatabaseConnection;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -80,7 +80,7 @@ async fn answer(db: &DatabaseConnection, batch: Vec<(HotelId, Reply)>) {
     let found = read.map_err(Problem::from).map(|found| {
         let problem =
             |(hotel, read): (_, Result<_, StoreError>)| (hotel, read.map_err(Problem::from));
-        found.into_iter().map(problem).collect::<std::collections::HashMap<_, _>>()
+        found.into_iter().map(problem).collect::<HashMap<_, _>>()
     });
     for (hotel, reply) in batch {
         let one = found.as_ref().map_err(Clone::clone).and_then(|found| {

@@ -160,3 +160,33 @@ async fn a_seat_that_comes_and_goes_is_counted_right(
     assert!(held <= 3, "{held}");
     t.assert_balanced().await;
 }
+
+/// Reads share statements: everyone has to get the answer to the own question, and find the own action
+/// counted that was acknowledged before it was asked.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_reads_their_own_hotel_and_their_own_writes(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = start(backend).await;
+    let clients = (0..CLIENTS).map(|number| {
+        let api = (*t).clone();
+        // As many imports as the hotel's number modulo four: the standard plan has three.
+        let hotel = plg_testkit::app::hotel(1_000 + u128::from(number));
+        tokio::spawn(async move {
+            for used in 1..=i64::from(number % 4) {
+                assert_eq!(api.import(hotel, &format!("job-{used}")).await.status, 201);
+                assert_eq!(api.used(hotel, "imports").await, used);
+            }
+            for _ in 0..8 {
+                assert_eq!(api.used(hotel, "imports").await, i64::from(number % 4));
+                let usage = api.get(&format!("/v1/hotels/{hotel}/usage")).await;
+                assert_eq!(usage.body["hotel_id"], hotel.to_string());
+                assert_eq!(usage.body["quotas"]["imports"]["used"], number % 4);
+            }
+        })
+    });
+    for client in join_all(clients.collect::<Vec<_>>()).await {
+        client.expect("its own");
+    }
+}
