@@ -81,7 +81,7 @@ pub struct Application {
     address: SocketAddr,
     server: Server,
     lanes: Lanes,
-    state: Arc<State>,
+    development: Option<Development>,
 }
 
 impl Application {
@@ -93,7 +93,7 @@ impl Application {
     pub async fn build(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
         let origins = origins(&settings.server.cors_origins)?;
         let db = open(settings).await?;
-        let access = Access::open(settings, db.clone(), Arc::clone(&clock)).await?;
+        let (access, development) = Access::open(settings, db.clone(), Arc::clone(&clock)).await?;
         let plans = Arc::new(settings.plans.clone());
         let (writer, lanes) = Writer::start(
             &settings.writer,
@@ -102,7 +102,6 @@ impl Application {
             Arc::clone(&clock),
         );
         let state = web::Data::new(State { writer, reader: Reader::new(db, clock), access, plans });
-        let serving = state.clone();
 
         let address = SocketAddr::new(settings.server.host, settings.server.port);
         let listen_error = |cause| StartError::Listen { address, cause };
@@ -124,7 +123,7 @@ impl Application {
             server = server.workers(settings.server.threads);
         }
         let server = server.listen(listener).map_err(listen_error)?.run();
-        Ok(Self { address, server, lanes, state: serving.into_inner() })
+        Ok(Self { address, server, lanes, development })
     }
 
     /// Where it listens.
@@ -135,8 +134,8 @@ impl Application {
 
     /// The key of the embedded default, if it is in use.
     #[must_use]
-    pub fn development(&self) -> Option<&Development> {
-        self.state.access.development()
+    pub const fn development(&self) -> Option<&Development> {
+        self.development.as_ref()
     }
 
     /// Stops it from elsewhere.
@@ -151,7 +150,6 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
-        drop(self.state);
         self.server.await?;
         self.lanes.finished().await;
         Ok(())
@@ -200,7 +198,11 @@ async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::new(Code::NotFound, "there is nothing here; see the README for what is"))
 }
 
-async fn open(settings: &Settings) -> Result<DatabaseConnection, StartError> {
+/// Opens the database of the settings, whose schema is current: the embedded one is brought up to date.
+///
+/// # Errors
+/// Says what is wrong with it, and what to do.
+pub async fn open(settings: &Settings) -> Result<DatabaseConnection, StartError> {
     let url = &settings.database.url;
     let failed =
         |error: DbErr| StartError::Database { url: url.clone(), cause: connect::reason(&error) };

@@ -7,7 +7,6 @@ use plg_core::access::{Grant, Scope};
 use plg_core::ids::HotelId;
 use plg_service::Settings;
 use plg_store::api_keys::{self, ACTIVE_MAX, ApiKey};
-use plg_store::connect;
 use sea_orm::DatabaseConnection;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -47,7 +46,7 @@ pub(crate) struct Create {
 type Error = Box<dyn std::error::Error>;
 
 pub(crate) async fn run(command: KeysCommand, settings: &Settings) -> Result<String, Error> {
-    let db = open(settings).await?;
+    let db = ingest_api::app::open(settings).await?;
     let answer = match command {
         KeysCommand::Create(create) => make(&db, create).await,
         KeysCommand::List => list(&db).await,
@@ -55,20 +54,6 @@ pub(crate) async fn run(command: KeysCommand, settings: &Settings) -> Result<Str
     };
     db.close().await?;
     answer
-}
-
-async fn open(settings: &Settings) -> Result<DatabaseConnection, Error> {
-    let url = &settings.database.url;
-    let failed = |error| format!("cannot use the database at {url}: {}", connect::reason(&error));
-    migrations::create_sqlite_folder(url.expose()).map_err(failed)?;
-    let db = connect::single(url).await.map_err(failed)?;
-    if migrations::schema_state(&db).await.map_err(failed)? != migrations::SchemaState::Current {
-        if !url.is_embedded() {
-            return Err(format!("the schema at {url} is behind: run `migrate up` first").into());
-        }
-        migrations::up(&db).await.map_err(failed)?;
-    }
-    Ok(db)
 }
 
 async fn make(db: &DatabaseConnection, create: Create) -> Result<String, Error> {

@@ -99,8 +99,18 @@ pub fn is_set(secret: &SecretString) -> bool {
 }
 
 impl AccessSettings {
-    /// Replaces names of files by what they hold, and checks the secrets.
-    pub(crate) fn read_files(&mut self) -> Result<(), SecretError> {
+    /// The same with the secrets that files hold, all of them checked. Only who lets callers in reads
+    /// them: the others share the configuration, and perhaps not the files.
+    ///
+    /// # Errors
+    /// Says which secret cannot be used, and why.
+    pub fn with_secrets(&self) -> Result<Self, SecretError> {
+        let mut access = self.clone();
+        access.read_files()?;
+        Ok(access)
+    }
+
+    fn read_files(&mut self) -> Result<(), SecretError> {
         read("access.root_key", &mut self.root_key, &self.root_key_file)?;
         read("access.session_secret", &mut self.session_secret, &self.session_secret_file)?;
         read("access.previous_session_secret", &mut self.previous_session_secret, "")?;

@@ -1,6 +1,6 @@
 //! Configuration: documented defaults, then a file, then the environment.
 
-use crate::access::{AccessSettings, SecretError};
+use crate::access::AccessSettings;
 use config::{Config, Environment, File, FileFormat};
 use plg_core::plan::Plans;
 use plg_store::DatabaseUrl;
@@ -132,9 +132,6 @@ pub enum SettingsError {
     /// A value is missing, unknown, or of the wrong kind.
     #[error("configuration: {0}")]
     Invalid(#[from] config::ConfigError),
-    /// A secret is too short, or its file cannot be read.
-    #[error("configuration: {0}")]
-    Secret(#[from] SecretError),
     /// A value is out of its bounds.
     #[error("configuration: {key} must be {expected}, got {got}")]
     OutOfBounds {
@@ -178,8 +175,7 @@ impl Settings {
         Self::checked(builder.build()?.try_deserialize()?)
     }
 
-    fn checked(mut settings: Self) -> Result<Self, SettingsError> {
-        settings.access.read_files()?;
+    fn checked(settings: Self) -> Result<Self, SettingsError> {
         let check = |key, value: usize, min: usize, max: usize, expected| {
             if (min..=max).contains(&value) {
                 Ok(())
@@ -220,6 +216,17 @@ mod tests {
         assert!(settings.database.url.is_embedded());
         assert_eq!(settings.server.port, 8080);
         assert_eq!(settings.plans.default_plan(), "standard");
+    }
+
+    #[test]
+    fn secrets_are_read_by_who_needs_them() {
+        let builder = Config::builder()
+            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+            .add_source(File::from_str("[access]\nroot_key_file = \"/nowhere\"", FileFormat::Toml));
+        let settings: Settings = builder.build().unwrap().try_deserialize().unwrap();
+        let settings = Settings::checked(settings).unwrap();
+        let complaint = settings.access.with_secrets().unwrap_err().to_string();
+        assert!(complaint.contains("access.root_key") && complaint.contains("/nowhere"));
     }
 
     #[test]

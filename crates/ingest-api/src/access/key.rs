@@ -5,7 +5,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
-use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// How a service key begins.
@@ -37,11 +36,7 @@ pub fn id_of(key: &str) -> Option<Uuid> {
 /// What is stored of a key.
 #[must_use]
 pub fn hash(key: &str) -> String {
-    sha256(key).iter().fold(String::with_capacity(64), |mut hash, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+    hex::encode(sha256(key))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub mod token;
 use crate::problem::{Code, Problem};
 use development::Development;
 use plg_core::access::{Caller, Grant};
-use plg_service::access::{AccessSettings, is_set};
+use plg_service::access::{SecretError, is_set};
 use plg_service::{Settings, SharedClock};
 use plg_store::StoreError;
 use ring::KeyRing;
@@ -43,6 +43,9 @@ pub enum AccessError {
          same on every replica (try `openssl rand -base64 32`)"
     )]
     NoSessionSecret,
+    /// A secret that cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The development key cannot be kept.
     #[error("cannot keep the development key in {}: {cause}", file.display())]
     Development {
@@ -70,12 +73,11 @@ pub struct Access {
     everything: Arc<Caller>,
     ring: Arc<KeyRing>,
     tokens: Tokens,
-    development: Option<Development>,
 }
 
 impl Access {
     /// Reads the configuration and the service keys, and keeps looking for new ones on the current
-    /// runtime.
+    /// runtime. Says which key the embedded default has, if that is in use.
     ///
     /// # Errors
     /// When nobody could call, or the service could not tell who does.
@@ -83,8 +85,8 @@ impl Access {
         settings: &Settings,
         db: DatabaseConnection,
         clock: SharedClock,
-    ) -> Result<Self, AccessError> {
-        let mut access: AccessSettings = settings.access.clone();
+    ) -> Result<(Self, Option<Development>), AccessError> {
+        let mut access = settings.access.with_secrets()?;
         let ring = KeyRing::open(db, Arc::clone(&clock), access.refresh_seconds).await?;
         let mut development = None;
         if settings.database.url.is_embedded()
@@ -107,13 +109,7 @@ impl Access {
         }
         let everything = Arc::new(Caller::Service(Grant::everything()));
         let tokens = Tokens::new(&access, clock)?;
-        Ok(Self { root, everything, ring, tokens, development })
-    }
-
-    /// The key of the embedded default, if it is in use.
-    #[must_use]
-    pub const fn development(&self) -> Option<&Development> {
-        self.development.as_ref()
+        Ok((Self { root, everything, ring, tokens }, development))
     }
 
     /// Signs and understands session tokens.
@@ -128,14 +124,15 @@ impl Access {
     /// When nobody is known by it.
     pub async fn caller(&self, credential: &str) -> Result<Arc<Caller>, Problem> {
         let unknown = || Problem::new(Code::Unauthenticated, "this credential is not valid");
+        let digest = sha256(credential);
         if let Some(root) = self.root
-            && bool::from(root.ct_eq(&sha256(credential)))
+            && bool::from(root.ct_eq(&digest))
         {
             return Ok(Arc::clone(&self.everything));
         }
         if credential.starts_with(key::PREFIX) {
             let Some(key_id) = key::id_of(credential) else { return Err(unknown()) };
-            return self.ring.caller(key_id, &sha256(credential)).await?.ok_or_else(unknown);
+            return self.ring.caller(key_id, &digest).await?.ok_or_else(unknown);
         }
         match self.tokens.caller(credential) {
             Ok(caller) => Ok(Arc::new(caller)),

@@ -1,6 +1,5 @@
 //! Permissions as extractors: a handler that takes one is called only by those who may.
 
-use super::Access;
 use crate::app::State;
 use crate::input;
 use crate::problem::{Code, Problem};
@@ -24,8 +23,7 @@ async fn caller(
     state: &State,
     credential: Result<String, Problem>,
 ) -> Result<Arc<Caller>, Problem> {
-    let access: &Access = &state.access;
-    access.caller(&credential?).await
+    state.access.caller(&credential?).await
 }
 
 fn credential(request: &HttpRequest) -> Result<String, Problem> {
@@ -139,14 +137,7 @@ impl EventSender {
 #[derive(Debug)]
 pub struct TokenMinter(Arc<Caller>);
 
-from_caller!(TokenMinter, |caller| is_backend(&caller), TokenMinter);
-
-fn is_backend(caller: &Caller) -> Result<(), Refusal> {
-    match caller {
-        Caller::Service(_) => Ok(()),
-        Caller::Browser { .. } => Err(Refusal::BackendOnly),
-    }
-}
+from_caller!(TokenMinter, |caller| caller.is_backend(), TokenMinter);
 
 impl TokenMinter {
     /// Whether this caller may mint tokens for a hotel.

@@ -5,19 +5,18 @@
 
 use super::AccessError;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use plg_core::access::Caller;
 use plg_core::ids::{HotelId, UserId};
 use plg_service::SharedClock;
 use plg_service::access::{AccessSettings, JwtAlgorithm, JwtSettings, is_set};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// `iss` and `aud` of our own tokens.
-pub const OWN_NAME: &str = "plg";
+const OWN_NAME: &str = "plg";
 /// Longest token that is looked at, in bytes.
 const TOKEN_MAX_BYTES: usize = 8_192;
 
@@ -31,20 +30,14 @@ pub enum TokenError {
 }
 
 /// What our tokens say.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Claims {
-    /// [`OWN_NAME`].
-    pub iss: String,
-    /// [`OWN_NAME`].
-    pub aud: String,
-    /// The user.
-    pub sub: UserId,
-    /// The hotel.
-    pub hotel_id: HotelId,
-    /// When it was signed, in seconds since 1970.
-    pub iat: i64,
-    /// Until when it is valid, in seconds since 1970.
-    pub exp: i64,
+#[derive(Serialize)]
+struct Claims {
+    iss: &'static str,
+    aud: &'static str,
+    sub: UserId,
+    hotel_id: HotelId,
+    iat: i64,
+    exp: i64,
 }
 
 /// Signs and understands tokens.
@@ -57,7 +50,7 @@ pub struct Tokens {
 }
 
 struct Verifier {
-    keys: Keys,
+    keys: Vec<Key>,
     validation: Validation,
     algorithm: Algorithm,
     user_claim: String,
@@ -66,18 +59,33 @@ struct Verifier {
     life_max: Option<i64>,
 }
 
-enum Keys {
-    One(Box<DecodingKey>),
-    Set(JwkSet),
+/// A key that signs tokens, and its name in their headers if it has one.
+struct Key {
+    kid: Option<String>,
+    key: DecodingKey,
+}
+
+impl Key {
+    fn of_secret(secret: &SecretString) -> Self {
+        let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
+        Self { kid: None, key }
+    }
+
+    fn may_have_signed(&self, kid: Option<&str>) -> bool {
+        match (kid, self.kid.as_deref()) {
+            (Some(kid), Some(own)) => kid == own,
+            _ => true,
+        }
+    }
 }
 
 impl Tokens {
     pub(super) fn new(access: &AccessSettings, clock: SharedClock) -> Result<Self, AccessError> {
-        let bytes = |secret: &SecretString| secret.expose_secret().as_bytes().to_vec();
-        let signer = EncodingKey::from_secret(&bytes(&access.session_secret));
+        let secret = access.session_secret.expose_secret();
+        let signer = EncodingKey::from_secret(secret.as_bytes());
         let own = [&access.session_secret, &access.previous_session_secret];
         let own = own.into_iter().filter(|secret| is_set(secret)).map(|secret| Verifier {
-            keys: Keys::One(Box::new(DecodingKey::from_secret(&bytes(secret)))),
+            keys: vec![Key::of_secret(secret)],
             validation: validation(Algorithm::HS256, OWN_NAME, OWN_NAME),
             algorithm: Algorithm::HS256,
             user_claim: "sub".to_owned(),
@@ -107,8 +115,8 @@ impl Tokens {
         let now = self.clock.now();
         let expires_at = now + self.lifetime;
         let claims = Claims {
-            iss: OWN_NAME.to_owned(),
-            aud: OWN_NAME.to_owned(),
+            iss: OWN_NAME,
+            aud: OWN_NAME,
             sub: user_id,
             hotel_id,
             iat: now.timestamp(),
@@ -156,12 +164,9 @@ fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation 
 fn of_login(jwt: &JwtSettings) -> Result<Option<Verifier>, AccessError> {
     let (algorithm, keys) = match jwt.algorithm {
         JwtAlgorithm::None => return Ok(None),
-        JwtAlgorithm::HS256 => {
-            let key = DecodingKey::from_secret(jwt.secret.expose_secret().as_bytes());
-            (Algorithm::HS256, Keys::One(Box::new(key)))
-        }
-        JwtAlgorithm::RS256 => (Algorithm::RS256, Keys::Set(key_set(&jwt.jwks_file)?)),
-        JwtAlgorithm::EdDsa => (Algorithm::EdDSA, Keys::Set(key_set(&jwt.jwks_file)?)),
+        JwtAlgorithm::HS256 => (Algorithm::HS256, vec![Key::of_secret(&jwt.secret)]),
+        JwtAlgorithm::RS256 => (Algorithm::RS256, key_set(&jwt.jwks_file)?),
+        JwtAlgorithm::EdDsa => (Algorithm::EdDSA, key_set(&jwt.jwks_file)?),
     };
     Ok(Some(Verifier {
         keys,
@@ -173,14 +178,18 @@ fn of_login(jwt: &JwtSettings) -> Result<Option<Verifier>, AccessError> {
     }))
 }
 
-fn key_set(file: &str) -> Result<JwkSet, AccessError> {
+fn key_set(file: &str) -> Result<Vec<Key>, AccessError> {
     let error = |cause: String| AccessError::KeySet { file: file.to_owned(), cause };
     let text = std::fs::read_to_string(file).map_err(|cause| error(cause.to_string()))?;
     let set: JwkSet = serde_json::from_str(&text).map_err(|cause| error(cause.to_string()))?;
-    for key in &set.keys {
-        DecodingKey::from_jwk(key).map_err(|cause| error(cause.to_string()))?;
+    if set.keys.is_empty() {
+        return Err(error("holds no key".to_owned()));
     }
-    if set.keys.is_empty() { Err(error("holds no key".to_owned())) } else { Ok(set) }
+    let key = |jwk: &Jwk| {
+        let key = DecodingKey::from_jwk(jwk).map_err(|cause| error(cause.to_string()))?;
+        Ok(Key { kid: jwk.common.key_id.clone(), key })
+    };
+    set.keys.iter().map(key).collect()
 }
 
 impl Verifier {
@@ -227,28 +236,10 @@ impl Verifier {
 
     /// What the token says, once its signature, issuer and audience are right.
     fn claims(&self, token: &str, kid: Option<&str>) -> Result<Map<String, Value>, TokenError> {
-        let decode = |key: &DecodingKey| match jsonwebtoken::decode::<Map<String, Value>>(
-            token,
-            key,
-            &self.validation,
-        ) {
-            Ok(token) => Ok(token.claims),
-            Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
-                Err(TokenError::Expired)
-            }
-            Err(_) => Err(TokenError::Invalid),
-        };
-        match &self.keys {
-            Keys::One(key) => decode(key),
-            Keys::Set(set) => {
-                let mut candidates = set.keys.iter().filter(|key| match kid {
-                    Some(kid) => key.common.key_id.as_deref() == Some(kid),
-                    None => true,
-                });
-                let found =
-                    candidates.find_map(|key| decode(&DecodingKey::from_jwk(key).ok()?).ok());
-                found.ok_or(TokenError::Invalid)
-            }
-        }
+        let mut keys = self.keys.iter().filter(|key| key.may_have_signed(kid));
+        let verified = keys.find_map(|key| {
+            jsonwebtoken::decode(token, &key.key, &self.validation).ok().map(|token| token.claims)
+        });
+        verified.ok_or(TokenError::Invalid)
     }
 }
