@@ -4,11 +4,12 @@
 //! triggers, no foreign keys across hotels and no defaults that read a clock.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::sqlx::sqlite::SqliteJournalMode;
+use sea_orm_migration::sea_orm::sqlx::sqlite::{SqliteError, SqliteJournalMode};
 use sea_orm_migration::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+use std::time::{Duration, Instant};
 
 mod m20261124_000001_initial;
 mod m20261124_000002_api_key;
@@ -101,6 +102,9 @@ pub async fn has_events(db: &DatabaseConnection) -> Result<bool, DbErr> {
 
 /// Connects with one connection, creating a SQLite file and its folder where absent.
 ///
+/// Several may do so at once. Whoever makes a new SQLite file a write-ahead one needs it for a moment
+/// for itself, and SQLite does not wait for that, whatever its busy timeout: so it is tried again.
+///
 /// # Errors
 /// When there is no database to be reached at the URL.
 pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
@@ -111,19 +115,37 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
         // As the services open it: another journal mode would need the file for itself.
         sqlite.journal_mode(SqliteJournalMode::Wal).busy_timeout(SQLITE_BUSY_DEADLINE)
     });
-    Database::connect(options).await
+    let deadline = Instant::now() + SQLITE_BUSY_DEADLINE;
+    loop {
+        match Database::connect(options.clone()).await {
+            Err(error) if is_sqlite_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(SQLITE_BUSY_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_sqlite_busy(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
+    let sqlite =
+        error.as_database_error().filter(|error| error.try_downcast_ref::<SqliteError>().is_some());
+    // The primary code is in the lowest byte: 5 is SQLITE_BUSY.
+    sqlite.and_then(|error| error.code()?.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// How long to wait for a database server to answer.
-const CONNECT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long to wait for another process that writes to the same SQLite file.
-const SQLITE_BUSY_DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
+const SQLITE_BUSY_DEADLINE: Duration = Duration::from_secs(10);
+/// Between two attempts to open a SQLite file that another process has for itself.
+const SQLITE_BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Creates the folder of a SQLite file, as SQLite itself creates only the file.
 ///
 /// # Errors
 /// When the folder cannot be created.
-pub fn create_sqlite_folder(url: &str) -> Result<(), DbErr> {
+fn create_sqlite_folder(url: &str) -> Result<(), DbErr> {
     let Some(rest) = url.strip_prefix("sqlite:") else { return Ok(()) };
     let path = rest.trim_start_matches("//").split('?').next().unwrap_or_default();
     match std::path::Path::new(path).parent() {

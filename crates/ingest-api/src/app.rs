@@ -206,13 +206,17 @@ pub async fn open(settings: &Settings) -> Result<DatabaseConnection, StartError>
     let url = &settings.database.url;
     let failed =
         |error: DbErr| StartError::Database { url: url.clone(), cause: connect::reason(&error) };
-    migrations::create_sqlite_folder(url.expose()).map_err(failed)?;
-    let db = connect::pool(url, settings.database.read_connections).await.map_err(failed)?;
-    if let SchemaState::Behind(pending) = migrations::schema_state(&db).await.map_err(failed)? {
-        if !url.is_embedded() {
-            return Err(StartError::SchemaBehind { url: url.clone(), pending });
+    if url.is_embedded() {
+        // It may be new, and another may start on it at the same moment.
+        let db = migrations::connect(url.expose()).await.map_err(failed)?;
+        if migrations::schema_state(&db).await.map_err(failed)? != SchemaState::Current {
+            migrations::up(&db).await.map_err(failed)?;
         }
-        migrations::up(&db).await.map_err(failed)?;
+        db.close().await.map_err(failed)?;
     }
-    Ok(db)
+    let db = connect::pool(url, settings.database.read_connections).await.map_err(failed)?;
+    match migrations::schema_state(&db).await.map_err(failed)? {
+        SchemaState::Current => Ok(db),
+        SchemaState::Behind(pending) => Err(StartError::SchemaBehind { url: url.clone(), pending }),
+    }
 }

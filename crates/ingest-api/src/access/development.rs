@@ -9,6 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use plg_store::DatabaseUrl;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Fewest characters of a key that is worth its name.
+const KEY_MIN_CHARS: usize = 32;
 
 /// A development key, and where it is kept.
 pub struct Development {
@@ -57,17 +61,33 @@ fn new_key() -> std::io::Result<String> {
 
 fn read_or_create(file: &Path) -> std::io::Result<String> {
     match std::fs::read_to_string(file) {
-        Ok(text) if text.trim().len() >= 32 => Ok(text.trim().to_owned()),
-        Ok(_) => Err(std::io::Error::other("it holds no key; remove it, and a new one is made")),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let key = new_key()?;
-            let mut options = std::fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            writeln!(options.open(file)?, "{key}")?;
-            Ok(key)
-        }
-        Err(error) => Err(error),
+        Err(error) if error.kind() == ErrorKind::NotFound => create(file)?,
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    let text = std::fs::read_to_string(file)?;
+    match text.trim() {
+        key if key.len() >= KEY_MIN_CHARS => Ok(key.to_owned()),
+        _ => Err(std::io::Error::other("it holds no key; remove it, and a new one is made")),
+    }
+}
+
+/// Keeps a new key, unless another service that has started at the same moment was first. The file gets
+/// its name when the key is in it: nobody finds it empty.
+fn create(file: &Path) -> std::io::Result<()> {
+    let key = new_key()?;
+    let unnamed = file.with_extension(format!("key.{}", Uuid::new_v4().simple()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let kept = options
+        .open(&unnamed)
+        .and_then(|mut new| writeln!(new, "{key}"))
+        .and_then(|()| std::fs::hard_link(&unnamed, file));
+    let _ = std::fs::remove_file(&unnamed);
+    match kept {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        kept => kept,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::store_key;
 use crate::support::{HOTEL, NOON, Service};
+use futures_util::future::join_all;
 use ingest_api::Application;
 use plg_core::access::Scope;
 use plg_service::Settings;
@@ -81,6 +82,27 @@ async fn the_embedded_default_makes_a_key_for_loopback() {
     std::fs::write(&file, "").expect("written");
     let said = complaint(&settings).await;
     assert!(said.contains(&file) && said.contains("holds no key"), "{said}");
+}
+
+/// SQLite only: on a server somebody migrates first, and the keys are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_start_at_once_on_a_new_file_share_it_and_its_key() {
+    let database = TestDatabase::empty(Backend::Sqlite).await;
+    let settings = without_access(&database);
+    let clock = TestClock::at(NOON);
+    let starting = (0..4).map(|_| {
+        let (settings, clock) = (settings.clone(), clock.clone());
+        tokio::spawn(async move { TestApp::start_with(&settings, &clock).await })
+    });
+    let started = join_all(starting.collect::<Vec<_>>()).await;
+    let file = format!("{}.key", settings.database.url.file().expect("a file").display());
+    let key = std::fs::read_to_string(&file).expect("kept");
+    for (number, app) in started.into_iter().enumerate() {
+        let app = app.expect("it starts");
+        let answer = app.api.with(Some(key.trim())).import(HOTEL, &format!("job-{number}")).await;
+        assert_eq!(answer.status, if number < 3 { 201 } else { 402 });
+        app.stop().await;
+    }
 }
 
 #[rstest]
