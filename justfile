@@ -36,3 +36,12 @@ bench *args='all':
 # Format
 fmt:
     cargo fmt --all
+
+# Question the API at length: just contract -n 500 --seed 7 (after `just check`, which installs Schemathesis)
+contract *args='-n 300':
+    cargo build --workspace --bins
+    target/debug/contract --schemathesis target/python/bin/st {{args}}
+
+# Write the OpenAPI document of the code to docs/openapi.json
+openapi:
+    PLG_WRITE_DOCUMENT=1 cargo test -q -p ingest-api --test api committed_document

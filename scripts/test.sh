@@ -22,6 +22,20 @@ if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v in
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql
 fi
 
+if [ $# -eq 0 ] && ! cmp -s scripts/requirements.txt target/python/requirements.txt; then
+    say "installing Schemathesis (into target/python)"
+    command -v python3 >/dev/null || die "Python 3 is missing (Debian: apt-get install python3-venv)"
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        command -v apt-get >/dev/null || die "Python's venv is missing"
+        as_root apt-get update -qq
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv
+    fi
+    rm -rf target/python
+    python3 -m venv target/python
+    target/python/bin/pip install -q --disable-pip-version-check -r scripts/requirements.txt
+    cp scripts/requirements.txt target/python/
+fi
+
 say "formatting"
 cargo fmt --all --check
 say "lints"
@@ -29,4 +43,9 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 say "tests"
-if [ $# -gt 0 ]; then cargo test --locked "$@"; else cargo test --workspace --locked; fi
+if [ $# -gt 0 ]; then
+    exec cargo test --locked "$@"
+fi
+cargo test --workspace --locked
+say "the HTTP contract, by Schemathesis"
+target/debug/contract --schemathesis target/python/bin/st

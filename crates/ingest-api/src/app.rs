@@ -195,7 +195,7 @@ fn origins(origins: &[String]) -> Result<Arc<[String]>, StartError> {
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {
-    Err(Problem::new(Code::NotFound, "there is nothing here; see the README for what is"))
+    Err(Problem::new(Code::NotFound, "there is nothing here; see /docs for what is"))
 }
 
 /// Opens the database of the settings, whose schema is current: the embedded one is brought up to date.

@@ -7,6 +7,7 @@ pub mod access;
 pub mod app;
 pub mod input;
 mod json;
+mod openapi;
 pub mod output;
 pub mod problem;
 pub mod reader;

@@ -7,19 +7,26 @@ use plg_core::decide::{Answer, Outcome, QuotaStatus};
 use plg_core::event::RecordedEvent;
 use plg_core::ids::HotelId;
 use plg_core::plan::{Limit, LimitOverrides, Limits, Plans};
-use plg_core::quota::{PerCounter, Quota};
+use plg_core::quota::{Counters, Quota};
 use plg_core::usage::MonthUsage;
 use plg_store::hotels::Profile;
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Used against limit.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = Quota)]
 pub struct QuotaBody {
+    /// Units used.
     used: i64,
     limit: Limit,
+    /// Units left; null is unlimited.
+    #[schema(required = true)]
     remaining: Option<i64>,
+    /// At least 80 % of the limit is used.
     near_limit: bool,
+    /// The next unit would be refused.
     exceeded: bool,
 }
 
@@ -36,8 +43,10 @@ impl From<Quota> for QuotaBody {
 }
 
 /// One quota, with its name and the month's end.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QuotaStatus)]
 pub struct NamedQuotaBody {
+    #[schema(value_type = Counter)]
     quota: &'static str,
     #[serde(flatten)]
     body: QuotaBody,
@@ -52,12 +61,17 @@ impl From<QuotaStatus> for NamedQuotaBody {
 }
 
 /// What became of an event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventResult)]
 pub struct OutcomeBody {
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// As it stands in the log, if it was recorded now.
+    #[schema(value_type = RecordedEvent, required = false)]
     event: Option<Arc<RecordedEvent>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The quota that it counts against.
+    #[schema(nullable = false)]
     quota: Option<NamedQuotaBody>,
 }
 
@@ -71,12 +85,36 @@ impl From<Answer> for OutcomeBody {
     }
 }
 
+/// The quotas of a month.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Quotas)]
+struct QuotasBody {
+    imports: QuotaBody,
+    exports: QuotaBody,
+    active_users: QuotaBody,
+}
+
+impl QuotasBody {
+    fn new(counters: &Counters, limits: &Limits) -> Self {
+        let quota = |counter| Quota::new(counters[counter], limits[counter]).into();
+        Self {
+            imports: quota(Counter::Imports),
+            exports: quota(Counter::Exports),
+            active_users: quota(Counter::ActiveUsers),
+        }
+    }
+}
+
 /// A hotel-month's quotas.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageMonth)]
 pub struct MonthBody {
     month: Month,
+    /// When the month ends at the hotel.
     resets_at: DateTime<Utc>,
-    quotas: PerCounter<QuotaBody>,
+    quotas: QuotasBody,
+    /// When the month's counters were last compared with its events.
+    #[schema(required = true)]
     last_rollup_at: Option<DateTime<Utc>>,
 }
 
@@ -87,14 +125,15 @@ impl MonthBody {
         Self {
             month: usage.month,
             resets_at: zone.end_of(usage.month),
-            quotas: PerCounter::from_fn(|c| Quota::new(usage.counters[c], limits[c]).into()),
+            quotas: QuotasBody::new(&usage.counters, limits),
             last_rollup_at: usage.last_rollup_at,
         }
     }
 }
 
 /// A hotel's usage in one month.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
 pub struct UsageBody {
     hotel_id: HotelId,
     time_zone: TimeZone,
@@ -115,7 +154,8 @@ impl UsageBody {
 }
 
 /// A hotel's usage in many months, newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageHistory)]
 pub struct HistoryBody {
     hotel_id: HotelId,
     time_zone: TimeZone,
@@ -135,7 +175,8 @@ impl HistoryBody {
 }
 
 /// One quota of a hotel now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QuotaCheck)]
 pub struct QuotaCheckBody {
     hotel_id: HotelId,
     month: Month,
@@ -161,7 +202,8 @@ impl QuotaCheckBody {
 }
 
 /// A hotel's plan, zone, own limits, and the limits that follow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Hotel)]
 pub struct HotelBody {
     hotel_id: HotelId,
     plan: String,

@@ -5,15 +5,18 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use chrono::{DateTime, SecondsFormat, Utc};
-use plg_core::catalogue::UnknownEventType;
+use plg_core::catalogue::{Counter, UnknownEventType};
 use plg_core::decide::QuotaStatus;
 use plg_core::plan::Limit;
+use plg_core::quota::Quota;
 use plg_store::StoreError;
 use serde::Serialize;
 use std::fmt;
+use utoipa::ToSchema;
 
 /// The stable name of an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum Code {
     /// The body is no JSON.
     MalformedJson,
@@ -21,6 +24,8 @@ pub enum Code {
     InvalidField,
     /// The event type is not in the catalogue.
     UnknownEventType,
+    /// The key of an earlier event, with another content.
+    IdempotencyKeyReused,
     /// An array with more items than one request may have.
     TooManyItems,
     /// The body is larger than a request may be.
@@ -33,6 +38,8 @@ pub enum Code {
     Unauthenticated,
     /// The credential does not permit this.
     Forbidden,
+    /// The credential has sent more requests than it may in a while.
+    RateLimited,
     /// The monthly quota has no unit left.
     QuotaExceeded,
     /// No such resource.
@@ -55,16 +62,18 @@ pub enum Code {
 
 impl Code {
     /// Every code, its HTTP status and its title.
-    pub const TABLE: [(Self, &'static str, u16, &'static str); 18] = [
+    pub const TABLE: [(Self, &'static str, u16, &'static str); 20] = [
         (Self::MalformedJson, "malformed_json", 400, "The body is not valid JSON"),
         (Self::InvalidField, "invalid_field", 422, "A field is not valid"),
         (Self::UnknownEventType, "unknown_event_type", 422, "No such event type"),
+        (Self::IdempotencyKeyReused, "idempotency_key_reused", 422, "The key names another event"),
         (Self::TooManyItems, "too_many_items", 422, "Too many items in one request"),
         (Self::BodyTooLarge, "body_too_large", 413, "The body is too large"),
         (Self::BodyIncomplete, "body_incomplete", 408, "The body did not arrive in time"),
         (Self::UnsupportedMediaType, "unsupported_media_type", 415, "The body must be JSON"),
         (Self::Unauthenticated, "unauthenticated", 401, "A valid credential is needed"),
         (Self::Forbidden, "forbidden", 403, "The credential does not permit this"),
+        (Self::RateLimited, "rate_limited", 429, "Too many requests"),
         (Self::QuotaExceeded, "quota_exceeded", 402, "The quota is used up"),
         (Self::NotFound, "not_found", 404, "No such resource"),
         (Self::MethodNotAllowed, "method_not_allowed", 405, "Not a method of this resource"),
@@ -86,6 +95,18 @@ impl Code {
     pub fn name(self) -> &'static str {
         self.row().0
     }
+
+    /// Its HTTP status.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.row().1
+    }
+
+    /// What it means, for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.row().2
+    }
 }
 
 /// An error as the caller sees it.
@@ -93,31 +114,43 @@ impl Code {
 #[serde(transparent)]
 pub struct Problem(Box<Details>);
 
-#[derive(Debug, Clone, Serialize)]
-struct Details {
+/// An error: what went wrong, and what to change.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Details {
+    /// `urn:plg:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
     status: u16,
+    /// The stable name of the error.
+    #[schema(value_type = Code)]
     code: &'static str,
     /// What to change.
     detail: String,
+    /// The field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<String>,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    quota: Option<ExhaustedQuota>,
+    /// Which quota is used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Counter, required = false)]
+    quota: Option<&'static str>,
+    /// Units used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    used: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Limit, required = false)]
+    limit: Option<Limit>,
+    /// When the month ends at the hotel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    resets_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     retry_after_seconds: Option<u32>,
     #[serde(skip)]
     allow: Option<&'static str>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct ExhaustedQuota {
-    quota: &'static str,
-    used: i64,
-    limit: Limit,
-    resets_at: DateTime<Utc>,
 }
 
 impl Problem {
@@ -133,6 +166,9 @@ impl Problem {
             detail: detail.into(),
             field: None,
             quota: None,
+            used: None,
+            limit: None,
+            resets_at: None,
             retry_after_seconds: None,
             allow: None,
         }))
@@ -176,13 +212,56 @@ impl Problem {
         };
         let detail = format!("the {name} quota is used up ({}): {remedy}", quota.used());
         let mut problem = Self::new(Code::QuotaExceeded, detail);
-        problem.0.quota = Some(ExhaustedQuota {
-            quota: name,
-            used: quota.used(),
-            limit: quota.limit(),
-            resets_at: status.resets_at,
-        });
+        problem.0.quota = Some(name);
+        problem.0.used = Some(quota.used());
+        problem.0.limit = Some(quota.limit());
+        problem.0.resets_at = Some(status.resets_at);
         problem
+    }
+
+    /// How one of this kind may look.
+    #[must_use]
+    pub fn example(code: Code) -> Self {
+        let new = |detail: &str| Self::new(code, detail);
+        let later = |detail: &str, seconds| Self::unavailable(code, detail, seconds);
+        match code {
+            Code::MalformedJson => {
+                new("the body is not valid JSON: expected `,` or `}` at line 1 column 14")
+            }
+            Code::InvalidField => Self::field("job_id", "must not be empty (1 to 128 characters)"),
+            Code::UnknownEventType => Self::unknown_event_type("page_view"),
+            Code::IdempotencyKeyReused => new(
+                "another event was recorded under this Idempotency-Key: take a new key for each event",
+            ),
+            Code::TooManyItems => new("send at most 1000 items, got 1001"),
+            Code::BodyTooLarge => new("send at most 1048576 bytes"),
+            Code::BodyIncomplete => new("send the body faster"),
+            Code::UnsupportedMediaType => {
+                new("send Content-Type: application/json, not \"text/plain\"")
+            }
+            Code::Unauthenticated => {
+                new("send Authorization: Bearer, with a service key or a session token")
+            }
+            Code::Forbidden => {
+                Self::forbidden(Some("hotel_id"), "is not a hotel of this credential")
+            }
+            Code::RateLimited => {
+                later("this credential has sent more requests than it may: wait", 2)
+            }
+            Code::QuotaExceeded => Self::quota_exceeded(&QuotaStatus {
+                counter: Counter::Exports,
+                quota: Quota::new(30, Limit::AtMost(30)),
+                resets_at: DateTime::from_timestamp(1_796_083_200, 0).unwrap_or_default(),
+            }),
+            Code::NotFound => new("there is no such run"),
+            Code::MethodNotAllowed => Self::method_not_allowed("GET, POST"),
+            Code::Overloaded => WriteError::Overloaded.into(),
+            Code::DatabaseUnavailable => WriteError::Unavailable.into(),
+            Code::SchemaBehind => later("run `migrate up`: m20261124_000002_api_key is pending", 5),
+            Code::OutcomeUnknown => WriteError::OutcomeUnknown.into(),
+            Code::ShuttingDown => WriteError::ShuttingDown.into(),
+            Code::Internal => new("nothing was recorded; the cause is in the service's log"),
+        }
     }
 
     /// Try again in a while.
@@ -299,6 +378,7 @@ mod tests {
             assert_eq!(*code as usize, index, "rows stand in the order of the codes");
             assert_eq!(code.name(), *name);
             assert!((400..600).contains(status));
+            assert_eq!(Problem::example(*code).0.code, *name);
         }
     }
 }

@@ -16,6 +16,7 @@ pub const PRICING_QUOTE_RUNS_PER_DAY: i64 = 10;
 /// What is counted against a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Counter {
     /// Imports completed in the month.
     Imports,

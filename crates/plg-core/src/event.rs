@@ -161,6 +161,7 @@ impl Command {
 
 /// An event as it stands in the log.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Event))]
 pub struct RecordedEvent {
     /// What happened.
     pub event_type: EventType,
@@ -170,15 +171,19 @@ pub struct RecordedEvent {
     pub user_id: UserId,
     /// In which browser session.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub session_id: Option<SessionId>,
     /// The client's id of the sending.
     #[serde(rename = "id", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub event_id: Option<EventId>,
     /// The job, export or seat.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub dedup_key: Option<DedupKey>,
     /// What the sender wanted to remember.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub event_data: Option<EventData>,
     /// The hotel-local month, as decided when the event was recorded.
     pub month: Month,
@@ -188,4 +193,21 @@ pub struct RecordedEvent {
     pub seq: i64,
     /// When it was recorded, to the microsecond.
     pub recorded_at: DateTime<Utc>,
+}
+
+impl RecordedEvent {
+    /// Whether this is what `event` wants recorded.
+    #[must_use]
+    pub fn records(&self, event: &NewEvent) -> bool {
+        let NewEvent { event_type, hotel_id, user_id, session_id, event_id, dedup_key, event_data } =
+            event;
+        let same_data = match (&self.event_data, event_data) {
+            (Some(own), Some(other)) => own.is_same(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        same_data
+            && (self.event_type, self.hotel_id, self.user_id) == (*event_type, *hotel_id, *user_id)
+            && (&self.session_id, &self.event_id, &self.dedup_key)
+                == (session_id, event_id, dedup_key)
+    }
 }

@@ -62,10 +62,32 @@ impl EventData {
         Self(value)
     }
 
+    /// Whether both say the same: databases may write the same number in another way.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        same(&self.0, &other.0)
+    }
+
     /// As JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.0.to_string()
+    }
+}
+
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || one.as_f64() == other.as_f64()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let same_field = |(key, one)| other.get(key).is_some_and(|other| same(one, other));
+            one.len() == other.len() && one.iter().all(same_field)
+        }
+        _ => one == other,
     }
 }
 
@@ -93,6 +115,19 @@ fn check_level(value: &Value, level: usize) -> Result<(), EventDataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_is_the_same_however_it_is_written() {
+        let same = |one: &str, other: &str| {
+            EventData::parse(one).unwrap().is_same(&EventData::parse(other).unwrap())
+        };
+        assert!(same(r#"{"a": [1, {"b": 100}], "c": null}"#, r#"{"c":null,"a":[1.0,{"b":1e2}]}"#));
+        for other in
+            ["{}", r#"{"a": 1}"#, r#"{"a": [1]}"#, r#"{"a": [1, 2, 3]}"#, r#"{"b": [1, 2]}"#]
+        {
+            assert!(!same(r#"{"a": [1, 2]}"#, other), "{other}");
+        }
+    }
 
     #[test]
     fn event_data_is_a_bounded_object() {

@@ -26,6 +26,8 @@ pub mod event;
 pub mod event_data;
 pub mod gate;
 pub mod ids;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod plan;
 pub mod quota;
 pub mod reconcile;

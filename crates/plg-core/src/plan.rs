@@ -57,6 +57,22 @@ impl de::Visitor<'_> for LimitVisitor {
             .and_then(|n| self.visit_i64(n))
     }
 
+    /// 3.0 is a whole number too: some programs write every number so.
+    fn visit_f64<E: de::Error>(self, n: f64) -> Result<Limit, E> {
+        #[expect(clippy::cast_possible_truncation, reason = "compared with what it came from")]
+        let whole = n as i64;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "exact up to LIMIT_MAX, the largest accepted"
+        )]
+        let same = whole as f64 == n;
+        if same {
+            self.visit_i64(whole)
+        } else {
+            Err(E::invalid_value(de::Unexpected::Float(n), &self))
+        }
+    }
+
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Limit, E> {
         match text {
             _ if !self.texts => Err(E::invalid_type(de::Unexpected::Str(text), &self)),
@@ -83,6 +99,7 @@ pub type Limits = PerCounter<Limit>;
 /// What a hotel has instead of its plan's limits. An absent counter follows the plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LimitOverrides {
     /// Imports a month.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]

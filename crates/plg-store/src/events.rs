@@ -2,12 +2,14 @@
 
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
+use crate::gates;
 use crate::partitions;
 use crate::schema::product_event;
-use plg_core::calendar::Month;
+use plg_core::calendar::{Month, TimeZone};
 use plg_core::catalogue::EventType;
 use plg_core::event::RecordedEvent;
 use plg_core::event_data::EventData;
+use plg_core::gate::Gate;
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -121,6 +123,30 @@ fn from_row(row: product_event::Model) -> Result<RecordedEvent, StoreError> {
         seq: row.seq,
         recorded_at: row.recorded_at,
     })
+}
+
+/// The event that a sending with this id has recorded, if one has.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_sending(
+    db: &impl ConnectionTrait,
+    hotel_id: HotelId,
+    id: &EventId,
+) -> Result<Option<RecordedEvent>, StoreError> {
+    use product_event::Column;
+
+    let gate = Gate::of_sending(hotel_id, id);
+    let Some(passed) = gates::read(db, &[gate]).await?.remove(&gate.key) else { return Ok(None) };
+    // The hotel's month differs from that of UTC by a day at most, and a clock may have been behind.
+    let month = TimeZone::default().month_of(passed.last_at);
+    let row = product_event::Entity::find()
+        .filter(Column::HotelId.eq(hotel_id.0))
+        .filter(Column::Month.between(month.previous().number(), month.next().number()))
+        .filter(Column::EventId.eq(id.as_str()))
+        .one(db)
+        .await?;
+    row.map(from_row).transpose()
 }
 
 /// The write that appends events.

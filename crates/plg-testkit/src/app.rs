@@ -25,6 +25,8 @@ pub struct Answer {
     pub allow: Option<String>,
     /// The header `WWW-Authenticate`.
     pub www_authenticate: Option<String>,
+    /// The header `Idempotent-Replayed`.
+    pub replayed: Option<String>,
 }
 
 impl Answer {
@@ -77,16 +79,24 @@ impl Api {
             let value = response.headers().get(name)?;
             Some(value.to_str().expect("text").to_owned())
         };
-        let [retry_after, content_type, allow, www_authenticate] =
-            ["retry-after", "content-type", "allow", "www-authenticate"].map(header);
+        let [retry_after, content_type, allow, www_authenticate, replayed] =
+            ["retry-after", "content-type", "allow", "www-authenticate", "idempotent-replayed"]
+                .map(header);
         let text = response.text().await.ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Some(Answer { status, body, retry_after, content_type, allow, www_authenticate })
+        Some(Answer { status, body, retry_after, content_type, allow, www_authenticate, replayed })
     }
 
     /// Sends, and reads the answer.
     pub async fn send(request: RequestBuilder) -> Answer {
         Self::try_send(request).await.expect("an answer")
+    }
+
+    /// A page.
+    pub async fn text(&self, path: &str) -> String {
+        let response = self.request(Method::GET, path).send().await.expect("an answer");
+        assert!(response.status().is_success(), "{path}: {response:?}");
+        response.text().await.expect("text")
     }
 
     /// `GET`.

@@ -1,9 +1,12 @@
 //! The billable actions: imports, exports, seats.
 
-use super::events::refuse_exceeded;
+use super::events::record_one;
 use crate::access::permit::{Act, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::{self, Body, SeatPath, SessionHeader};
+use crate::input::{
+    self, Body, HotelPath, HotelSeatPath, SeatPath, Sending, SendingParams, SessionParam,
+};
+use crate::openapi::{ActionProblems, ReadProblems, RemoveProblems};
 use crate::output::OutcomeBody;
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
@@ -11,38 +14,70 @@ use chrono::{DateTime, Utc};
 use plg_core::catalogue::EventType;
 use plg_core::decide::Outcome;
 use plg_core::event::{Command, NewEvent};
-use plg_core::ids::{DedupKey, EventId, HotelId, SeatUserId, UserId};
+use plg_core::event_data::EventData;
+use plg_core::ids::{DedupKey, EventId, HotelId, SeatUserId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-#[derive(Debug, Deserialize)]
+/// An import that was completed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewImport)]
 #[serde(deny_unknown_fields)]
 struct ImportBody {
+    /// The job: counted once.
+    #[schema(value_type = DedupKey)]
     job_id: String,
+    /// Who did it.
+    #[schema(value_type = UserId)]
     user_id: Uuid,
+    #[schema(value_type = Option<SessionId>)]
     session_id: Option<String>,
+    /// Your own id of this sending.
+    #[schema(value_type = Option<EventId>)]
     id: Option<String>,
+    #[schema(value_type = Option<EventData>)]
     event_data: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An export that was completed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewExport)]
 #[serde(deny_unknown_fields)]
 struct ExportBody {
+    /// The export: counted once.
+    #[schema(value_type = DedupKey)]
     export_id: String,
+    /// Who did it.
+    #[schema(value_type = UserId)]
     user_id: Uuid,
+    #[schema(value_type = Option<SessionId>)]
     session_id: Option<String>,
+    /// Your own id of this sending.
+    #[schema(value_type = Option<EventId>)]
     id: Option<String>,
+    #[schema(value_type = Option<EventData>)]
     event_data: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A seat that is granted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewSeat)]
 #[serde(deny_unknown_fields)]
 struct SeatBody {
+    /// Who gets the seat.
+    #[schema(value_type = SeatUserId)]
     seat_user_id: Uuid,
+    /// Who did it.
+    #[schema(value_type = UserId)]
     user_id: Uuid,
+    #[schema(value_type = Option<SessionId>)]
     session_id: Option<String>,
+    /// Your own id of this sending.
+    #[schema(value_type = Option<EventId>)]
     id: Option<String>,
+    #[schema(value_type = Option<EventData>)]
     event_data: Option<Box<RawValue>>,
 }
 
@@ -59,7 +94,7 @@ struct Action {
 /// Records an action: 201 recorded, 200 duplicate, 402 quota exceeded.
 async fn act(
     state: &State,
-    session: &SessionHeader,
+    sending: &Sending,
     action: Action,
     key: DedupKey,
 ) -> Result<HttpResponse, Problem> {
@@ -67,73 +102,125 @@ async fn act(
         event_type: action.event_type,
         hotel_id: action.hotel_id,
         user_id: UserId(action.user_id),
-        session_id: session.or(action.session_id)?,
-        event_id: input::optional("id", action.id, EventId::parse)?,
+        session_id: sending.session(action.session_id)?,
+        event_id: sending.id(action.id)?,
         dedup_key: Some(key),
         event_data: input::event_data(action.event_data.as_deref())?,
     };
     let command = Command::try_from(event).map_err(|e| Problem::field(e.field(), e))?;
-    let answer = refuse_exceeded(state.writer.record(command).await?)?;
+    let recorded = record_one(state, sending, command).await?;
     let created =
-        answer.outcome == Outcome::Recorded && action.event_type != EventType::SeatRemoved;
-    let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(OutcomeBody::from(answer)))
+        recorded.answer.outcome == Outcome::Recorded && action.event_type != EventType::SeatRemoved;
+    Ok(recorded.respond(if created { HttpResponse::Created() } else { HttpResponse::Ok() }))
 }
 
-/// `POST /v1/hotels/{hotel_id}/imports`
+/// Count an import
+#[utoipa::path(
+    post,
+    path = "/v1/hotels/{hotel_id}/imports",
+    operation_id = "record_import",
+    tag = "actions",
+    params(HotelPath, SendingParams),
+    request_body(content = ImportBody),
+    responses(
+        (status = 201, description = "Recorded and counted", body = OutcomeBody),
+        (status = 200, description = "Counted before", body = OutcomeBody),
+        ActionProblems,
+    )
+)]
 pub(super) async fn import(
     Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
-    session: SessionHeader,
+    sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let ImportBody { job_id, user_id, session_id, id, event_data } = body.parse()?;
     let key = input::required("job_id", job_id, DedupKey::parse)?;
     let event_type = EventType::ImportSuccess;
     let action = Action { event_type, hotel_id, user_id, session_id, id, event_data };
-    act(&state, &session, action, key).await
+    act(&state, &sending, action, key).await
 }
 
-/// `POST /v1/hotels/{hotel_id}/exports`
+/// Count an export
+#[utoipa::path(
+    post,
+    path = "/v1/hotels/{hotel_id}/exports",
+    operation_id = "record_export",
+    tag = "actions",
+    params(HotelPath, SendingParams),
+    request_body(content = ExportBody),
+    responses(
+        (status = 201, description = "Recorded and counted", body = OutcomeBody),
+        (status = 200, description = "Counted before", body = OutcomeBody),
+        ActionProblems,
+    )
+)]
 pub(super) async fn export(
     Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
-    session: SessionHeader,
+    sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let ExportBody { export_id, user_id, session_id, id, event_data } = body.parse()?;
     let key = input::required("export_id", export_id, DedupKey::parse)?;
     let event_type = EventType::ExportSuccess;
     let action = Action { event_type, hotel_id, user_id, session_id, id, event_data };
-    act(&state, &session, action, key).await
+    act(&state, &sending, action, key).await
 }
 
-/// `POST /v1/hotels/{hotel_id}/seats`
+/// Grant a seat
+#[utoipa::path(
+    post,
+    path = "/v1/hotels/{hotel_id}/seats",
+    operation_id = "add_seat",
+    tag = "actions",
+    params(HotelPath, SendingParams),
+    request_body(content = SeatBody),
+    responses(
+        (status = 201, description = "Recorded and counted", body = OutcomeBody),
+        (status = 200, description = "Counted before", body = OutcomeBody),
+        ActionProblems,
+    )
+)]
 pub(super) async fn add_seat(
     Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
-    session: SessionHeader,
+    sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let SeatBody { seat_user_id, user_id, session_id, id, event_data } = body.parse()?;
     let key = seat_key(SeatUserId(seat_user_id))?;
     let event_type = EventType::SeatAdded;
     let action = Action { event_type, hotel_id, user_id, session_id, id, event_data };
-    act(&state, &session, action, key).await
+    act(&state, &sending, action, key).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoveQuery {
+    /// Who gives the seat up.
+    #[param(value_type = UserId, required = true)]
     user_id: Option<String>,
 }
 
-/// `DELETE /v1/hotels/{hotel_id}/seats/{seat_user_id}?user_id=`
+/// Give a seat up
+#[utoipa::path(
+    delete,
+    path = "/v1/hotels/{hotel_id}/seats/{seat_user_id}",
+    operation_id = "remove_seat",
+    tag = "actions",
+    params(HotelSeatPath, RemoveQuery, SessionParam),
+    responses(
+        (status = 200, description = "Given up, or not held", body = OutcomeBody),
+        RemoveProblems,
+    )
+)]
 pub(super) async fn remove_seat(
     Hotel { id: hotel_id, .. }: Hotel<Act>,
     state: web::Data<State>,
     SeatPath(seat): SeatPath,
-    session: SessionHeader,
+    sending: Sending,
     query: web::Query<RemoveQuery>,
 ) -> Result<HttpResponse, Problem> {
     let missing = || Problem::field("user_id", "is required in the query: who gives the seat up");
@@ -146,7 +233,7 @@ pub(super) async fn remove_seat(
         id: None,
         event_data: None,
     };
-    act(&state, &session, action, seat_key(seat)?).await
+    act(&state, &sending, action, seat_key(seat)?).await
 }
 
 fn seat_key(seat: SeatUserId) -> Result<DedupKey, Problem> {
@@ -157,27 +244,47 @@ fn seat_key(seat: SeatUserId) -> Result<DedupKey, Problem> {
 const PAGE_MAX: u64 = 1_000;
 const PAGE_DEFAULT: u64 = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Most seats of the page; 100 unless told.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A seat that is held.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Seat)]
 struct SeatOut {
     seat_user_id: SeatUserId,
     added_by: UserId,
     added_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SeatList)]
 struct ListBody {
     seats: Vec<SeatOut>,
+    /// Where the next page begins; null on the last.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
-/// `GET /v1/hotels/{hotel_id}/seats`: in order of the seats' users.
+/// List the seats that are held
+#[utoipa::path(
+    get,
+    path = "/v1/hotels/{hotel_id}/seats",
+    operation_id = "list_seats",
+    tag = "actions",
+    params(HotelPath, ListQuery),
+    responses(
+        (status = 200, description = "A page of seats", body = ListBody),
+        ReadProblems,
+    )
+)]
 pub(super) async fn list_seats(
     Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
     state: web::Data<State>,

@@ -3,66 +3,170 @@
 use super::cursor;
 use crate::access::permit::{EventSender, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::{self, Body, EventBody, SessionHeader};
+use crate::input::{
+    self, CloudEvent, EventBody, EventsBody, HotelPath, Items, Sending, SendingParams,
+};
+use crate::openapi::{ActionProblems, ListProblems};
 use crate::output::OutcomeBody;
-use crate::problem::Problem;
+use crate::problem::{Code, Details, Problem};
 use crate::writer::{WriteError, WriteResult};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use plg_core::catalogue::EventType;
 use plg_core::decide::{Answer, Outcome};
 use plg_core::event::{Command, RecordedEvent};
 use plg_store::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// What became of one item of an array.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchItem)]
 #[serde(untagged)]
 enum Item {
     Outcome(OutcomeBody),
-    Problem { problem: Problem },
+    Problem {
+        #[schema(value_type = Details)]
+        problem: Problem,
+    },
 }
 
-#[derive(Serialize)]
+/// What became of the items of an array, in their order.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchResult)]
 struct Results {
     results: Vec<Item>,
 }
 
-/// `POST /v1/events`: one event, or an array of them.
+/// Up to 1,000 events.
+#[derive(ToSchema)]
+#[schema(as = NewEventArray, max_items = 1000)]
+#[expect(dead_code, reason = "it is there to be documented")]
+struct EventArray(Vec<EventBody>);
+
+/// One event, or several.
+#[derive(ToSchema)]
+#[schema(as = NewEvents)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is there to be documented")]
+enum Events {
+    One(EventBody),
+    Many(EventArray),
+}
+
+/// The answer to one event, or to an array.
+#[derive(ToSchema)]
+#[schema(as = EventsResult)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is there to be documented")]
+enum EventsResult {
+    One(OutcomeBody),
+    Many(Results),
+}
+
+/// Record events
+///
+/// One event, or an array of up to 1,000. The items of an array are answered one by one: those that are
+/// not valid with a problem of their own, while the others are recorded. A billable event follows the
+/// rules of the actions: 402 for a single one, outcome `quota_exceeded` for an item.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    operation_id = "record_events",
+    tag = "events",
+    params(SendingParams),
+    request_body(content(
+        (Events = "application/json"),
+        (CloudEvent = "application/cloudevents+json"),
+        (Vec<CloudEvent> = "application/cloudevents-batch+json"),
+    )),
+    responses(
+        (status = 200, description = "Recorded, or recognised as a repetition", body = EventsResult),
+        ActionProblems,
+    )
+)]
 pub(super) async fn record(
     sender: EventSender,
     state: web::Data<State>,
-    session: SessionHeader,
-    body: Body,
+    sending: Sending,
+    body: EventsBody,
 ) -> Result<HttpResponse, Problem> {
     match body.items()? {
-        Some(items) => record_items(&state, &sender, &session, &items).await,
-        None => {
-            let command = sender.permit(body.parse::<EventBody>()?.into_command(&session)?)?;
-            let answer = refuse_exceeded(state.writer.record(command).await?)?;
-            Ok(HttpResponse::Ok().json(OutcomeBody::from(answer)))
+        Items::Many(items) => {
+            let sending = sending.of_many()?;
+            let parse =
+                |item: &RawValue| sender.permit(body.item(item.get().as_bytes()).command(sending)?);
+            let commands = items.iter().map(|item| parse(item)).collect();
+            record_items(&state, commands).await
+        }
+        Items::One(item) => {
+            let command = sender.permit(item.command(&sending)?)?;
+            let recorded = record_one(&state, &sending, command).await?;
+            Ok(recorded.respond(HttpResponse::Ok()))
         }
     }
 }
 
-/// A single action that its quota refuses is an error (402); in an array it is an outcome.
-pub(super) fn refuse_exceeded(answer: Answer) -> Result<Answer, Problem> {
-    match (answer.outcome, &answer.quota) {
-        (Outcome::QuotaExceeded, Some(quota)) => Err(Problem::quota_exceeded(quota)),
-        _ => Ok(answer),
+/// What became of a single event.
+pub(super) struct RecordedOne {
+    pub(super) answer: Answer,
+    /// It is answered as it was the first time.
+    replayed: bool,
+}
+
+impl RecordedOne {
+    pub(super) fn respond(self, mut response: HttpResponseBuilder) -> HttpResponse {
+        if self.replayed {
+            response.insert_header((REPLAYED_HEADER, "true"));
+        }
+        response.json(OutcomeBody::from(self.answer))
+    }
+}
+
+/// Says that an answer was given before.
+const REPLAYED_HEADER: &str = "Idempotent-Replayed";
+
+/// Records a single event. When its quota refuses it, that is an error (402); in an array it is an
+/// outcome. A repetition of an idempotency key is answered as the first time.
+pub(super) async fn record_one(
+    state: &State,
+    sending: &Sending,
+    command: Command,
+) -> Result<RecordedOne, Problem> {
+    let keyed = sending.is_keyed().then(|| command.event().clone());
+    let answer = state.writer.record(command).await?;
+    if let (Outcome::QuotaExceeded, Some(quota)) = (answer.outcome, &answer.quota) {
+        return Err(Problem::quota_exceeded(quota));
+    }
+    let once = |answer| Ok(RecordedOne { answer, replayed: false });
+    let (Outcome::Duplicate, Some(event)) = (answer.outcome, keyed) else { return once(answer) };
+    let Some(id) = event.event_id.clone() else { return once(answer) };
+    let hotel_id = event.hotel_id;
+    let first = state
+        .reader
+        .read(move |db| async move { plg_store::events::of_sending(&db, hotel_id, &id).await })
+        .await?;
+    match first {
+        // Another sending has recorded the job, export or seat.
+        None => once(answer),
+        Some(first) if !first.records(&event) => {
+            let detail = "another event was recorded under this Idempotency-Key: take a new key for \
+                          each event";
+            Err(Problem::new(Code::IdempotencyKeyReused, detail))
+        }
+        Some(first) => {
+            let answer =
+                Answer { outcome: Outcome::Recorded, event: Some(Arc::new(first)), ..answer };
+            Ok(RecordedOne { answer, replayed: true })
+        }
     }
 }
 
 async fn record_items(
     state: &State,
-    sender: &EventSender,
-    session: &SessionHeader,
-    items: &[Box<RawValue>],
+    parsed: Vec<Result<Command, Problem>>,
 ) -> Result<HttpResponse, Problem> {
-    let parse = |item: &RawValue| {
-        sender.permit(input::parse_item::<EventBody>(item)?.into_command(session)?)
-    };
-    let parsed: Vec<Result<Command, Problem>> = items.iter().map(|item| parse(item)).collect();
     let mut commands = Vec::with_capacity(parsed.len());
     let valid: Vec<Result<(), Problem>> =
         parsed.into_iter().map(|command| command.map(|command| commands.push(command))).collect();
@@ -100,29 +204,44 @@ fn first_error(results: &mut [WriteResult]) -> Option<WriteError> {
 const PAGE_MAX: u64 = 1_000;
 const PAGE_DEFAULT: u64 = 50;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Only events of this type.
+    #[param(value_type = Option<EventType>)]
     event_type: Option<String>,
+    /// Most events of the page; 50 unless told.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventList)]
 struct ListBody {
     events: Vec<RecordedEvent>,
+    /// Where the next page begins; null on the last. A page may be short, and not the last.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
-/// `GET /v1/hotels/{hotel_id}/events`: newest first.
+/// List a hotel's events, newest first
+#[utoipa::path(
+    get,
+    path = "/v1/hotels/{hotel_id}/events",
+    operation_id = "list_events",
+    tag = "events",
+    params(HotelPath, ListQuery),
+    responses((status = 200, description = "A page of events", body = ListBody), ListProblems)
+)]
 pub(super) async fn list(
     Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
     state: web::Data<State>,
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let parse =
-        |name: &String| name.parse::<EventType>().map_err(|_| Problem::unknown_event_type(name));
-    let event_type = query.event_type.as_ref().map(parse).transpose()?;
+    let event_type = query.event_type.as_deref().map(input::event_type).transpose()?;
     let limit = input::bounded("limit", query.limit.as_deref(), PAGE_DEFAULT, PAGE_MAX)?;
     let behind = query.cursor.as_deref().map(cursor::decode).transpose()?;
     let page = state

@@ -2,8 +2,9 @@
 
 use crate::access::permit::{ChangeHotel, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::Body;
+use crate::input::{Body, HotelPath};
 use crate::json::object;
+use crate::openapi::{ChangeProblems, ReadProblems};
 use crate::output::HotelBody;
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
@@ -11,8 +12,22 @@ use plg_core::calendar::TimeZone;
 use plg_core::plan::LimitOverrides;
 use plg_store::hotels::Profile;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-/// `GET /v1/hotels/{hotel_id}`: a hotel that nobody has registered has the default plan.
+/// Read a hotel's plan, time zone and limits
+///
+/// A hotel that nobody has registered has the default plan.
+#[utoipa::path(
+    get,
+    path = "/v1/hotels/{hotel_id}",
+    operation_id = "get_hotel",
+    tag = "hotels",
+    params(HotelPath),
+    responses(
+        (status = 200, description = "The hotel", body = HotelBody),
+        ReadProblems,
+    )
+)]
 pub(super) async fn get(
     Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
     state: web::Data<State>,
@@ -24,16 +39,35 @@ pub(super) async fn get(
     Ok(HttpResponse::Ok().json(HotelBody::new(hotel_id, &profile, &state.plans)))
 }
 
-#[derive(Debug, Deserialize)]
+/// What a hotel shall have.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewHotel)]
 #[serde(deny_unknown_fields)]
 struct HotelIn {
+    /// A plan of the configuration.
+    #[schema(example = "superior")]
     plan: String,
     time_zone: TimeZone,
+    /// Instead of the plan's limits.
     #[serde(default, deserialize_with = "object")]
     limits: LimitOverrides,
 }
 
-/// `PUT /v1/hotels/{hotel_id}`: takes effect with the next action.
+/// Set a hotel's plan, time zone and limits
+///
+/// Takes effect with the next action.
+#[utoipa::path(
+    put,
+    path = "/v1/hotels/{hotel_id}",
+    operation_id = "put_hotel",
+    tag = "hotels",
+    params(HotelPath),
+    request_body(content = HotelIn),
+    responses(
+        (status = 200, description = "The hotel as it is now", body = HotelBody),
+        ChangeProblems,
+    )
+)]
 pub(super) async fn put(
     Hotel { id: hotel_id, .. }: Hotel<ChangeHotel>,
     state: web::Data<State>,

@@ -2,12 +2,15 @@
 
 mod actions;
 mod cursor;
+mod document;
 mod events;
 mod health;
 mod hotels;
 mod rollups;
 mod session_tokens;
 mod usage;
+
+pub use document::DOCUMENT;
 
 use crate::access::guard;
 use crate::json;
@@ -19,6 +22,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     let queries =
         web::QueryConfig::default().error_handler(|error, _| json::invalid_query(&error).into());
     app.app_data(queries);
+    document::pages(app);
     app.service(resource("/v1/events", "POST").route(guard::post(events::record)))
         .service(
             web::scope("/v1/hotels/{hotel_id}")
@@ -46,6 +50,8 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(resource("/v1/rollups", "GET").route(guard::get(rollups::list)))
         .service(resource("/v1/rollups/{run_id}", "GET").route(guard::get(rollups::get)))
         .service(resource("/v1/session-tokens", "POST").route(guard::post(session_tokens::mint)))
+        .service(resource("/openapi.json", "GET").route(guard::get(document::openapi)))
+        .service(resource("/docs", "GET").route(guard::get(document::docs)))
         .service(resource("/livez", "GET").route(guard::get(health::live)))
         .service(resource("/readyz", "GET").route(guard::get(health::ready)));
 }

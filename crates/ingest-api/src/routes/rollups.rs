@@ -4,10 +4,12 @@ use super::not_found;
 use crate::access::permit::RollupReader;
 use crate::app::State;
 use crate::input;
+use crate::openapi::ReadProblems;
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
 use plg_store::rollup::runs::{self, Adjustment, Run};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// Most runs of one answer.
@@ -16,18 +18,30 @@ const RUNS_DEFAULT: u64 = 30;
 /// Most corrections of one answer. All are in the table `usage_adjustment`.
 const CORRECTIONS_MAX: u64 = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Most runs; 30 unless told.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RollupList)]
 struct ListBody {
     rollups: Vec<Run>,
 }
 
-/// `GET /v1/rollups`: newest first.
+/// List the reconciliation's runs, newest first
+#[utoipa::path(
+    get,
+    path = "/v1/rollups",
+    operation_id = "list_rollups",
+    tag = "rollups",
+    params(ListQuery),
+    responses((status = 200, description = "The runs", body = ListBody), ReadProblems)
+)]
 pub(super) async fn list(
     _: RollupReader,
     state: web::Data<State>,
@@ -38,14 +52,24 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(ListBody { rollups }))
 }
 
-#[derive(Serialize)]
+/// A run, and the counters that it corrected.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RollupDetail)]
 struct RunBody {
     #[serde(flatten)]
     run: Run,
     corrections: Vec<Adjustment>,
 }
 
-/// `GET /v1/rollups/{run_id}`
+/// Read a run and its corrections
+#[utoipa::path(
+    get,
+    path = "/v1/rollups/{run_id}",
+    operation_id = "get_rollup",
+    tag = "rollups",
+    params(("run_id" = Uuid, Path, description = "Which run")),
+    responses((status = 200, description = "The run", body = RunBody), ReadProblems)
+)]
 pub(super) async fn get(
     _: RollupReader,
     state: web::Data<State>,

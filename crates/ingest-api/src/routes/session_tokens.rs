@@ -3,21 +3,27 @@
 use crate::access::permit::TokenMinter;
 use crate::app::State;
 use crate::input::Body;
+use crate::openapi::ChangeProblems;
 use crate::problem::{Code, Problem};
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use chrono::{DateTime, SecondsFormat, Utc};
 use plg_core::ids::{HotelId, UserId};
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
-#[derive(Debug, Deserialize)]
+/// Whom a token is for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewSessionToken)]
 #[serde(deny_unknown_fields)]
 struct TokenIn {
     hotel_id: HotelId,
     user_id: UserId,
 }
 
-#[derive(Debug, Serialize)]
+/// A token for a browser.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionToken)]
 struct TokenBody {
     token: String,
     hotel_id: HotelId,
@@ -30,7 +36,17 @@ fn to_the_second<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::
     serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// `POST /v1/session-tokens`: a token with which a browser may act as one user at one hotel.
+/// Mint a session token
+///
+/// With it a browser may act as one user at one hotel.
+#[utoipa::path(
+    post,
+    path = "/v1/session-tokens",
+    operation_id = "create_session_token",
+    tag = "access",
+    request_body(content = TokenIn),
+    responses((status = 201, description = "A token", body = TokenBody), ChangeProblems)
+)]
 pub(super) async fn mint(
     minter: TokenMinter,
     state: web::Data<State>,

@@ -3,7 +3,8 @@
 use super::not_found;
 use crate::access::permit::{Hotel, ReadUsage};
 use crate::app::State;
-use crate::input;
+use crate::input::{self, HotelPath};
+use crate::openapi::ReadProblems;
 use crate::output::{HistoryBody, QuotaCheckBody, UsageBody};
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
@@ -13,6 +14,7 @@ use plg_core::ids::HotelId;
 use plg_core::usage::{self, MonthUsage};
 use plg_store::hotels::Profile;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 /// A hotel with the month it is in.
 async fn current(state: &State, hotel_id: HotelId) -> Result<(Profile, MonthUsage), Problem> {
@@ -22,13 +24,27 @@ async fn current(state: &State, hotel_id: HotelId) -> Result<(Profile, MonthUsag
     Ok((profile, current))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MonthQuery {
+    /// The current one unless told; none after it.
+    #[param(value_type = Option<Month>)]
     month: Option<String>,
 }
 
-/// `GET /v1/hotels/{hotel_id}/usage?month=`
+/// Read how much of the quotas is used
+#[utoipa::path(
+    get,
+    path = "/v1/hotels/{hotel_id}/usage",
+    operation_id = "get_usage",
+    tag = "usage",
+    params(HotelPath, MonthQuery),
+    responses(
+        (status = 200, description = "Usage of the month", body = UsageBody),
+        ReadProblems,
+    )
+)]
 pub(super) async fn month(
     Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
@@ -62,13 +78,27 @@ pub(super) async fn month(
 const HISTORY_MAX: u64 = 120;
 const HISTORY_DEFAULT: u64 = 12;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryQuery {
+    /// How many months, the current one included; 12 unless told.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 120)]
     months: Option<String>,
 }
 
-/// `GET /v1/hotels/{hotel_id}/usage/history?months=`
+/// Read the usage of the last months
+#[utoipa::path(
+    get,
+    path = "/v1/hotels/{hotel_id}/usage/history",
+    operation_id = "get_usage_history",
+    tag = "usage",
+    params(HotelPath, HistoryQuery),
+    responses(
+        (status = 200, description = "Usage of the months, newest first", body = HistoryBody),
+        ReadProblems,
+    )
+)]
 pub(super) async fn history(
     Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
@@ -87,7 +117,18 @@ pub(super) async fn history(
     Ok(HttpResponse::Ok().json(body))
 }
 
-/// `GET /v1/hotels/{hotel_id}/quotas/{quota}`: a free check without side effect.
+/// Check one quota, without side effect
+#[utoipa::path(
+    get,
+    path = "/v1/hotels/{hotel_id}/quotas/{quota}",
+    operation_id = "check_quota",
+    tag = "usage",
+    params(HotelPath, ("quota" = Counter, Path, description = "Which quota")),
+    responses(
+        (status = 200, description = "The quota now", body = QuotaCheckBody),
+        ReadProblems,
+    )
+)]
 pub(super) async fn quota(
     Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,

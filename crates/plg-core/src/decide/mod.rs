@@ -48,6 +48,7 @@ pub struct HotelState {
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Outcome {
     /// The event stands in the log, and counts.
     Recorded,

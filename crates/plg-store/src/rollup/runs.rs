@@ -19,6 +19,7 @@ use uuid::Uuid;
 /// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RollupStatus))]
 pub enum Status {
     /// At work, or killed.
     Running,
@@ -47,6 +48,7 @@ impl Status {
 
 /// What a run has found and done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RollupFigures))]
 pub struct Figures {
     /// Hotels looked at.
     pub hotels: i64,
@@ -64,6 +66,7 @@ pub struct Figures {
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Rollup))]
 pub struct Run {
     /// Its id.
     pub run_id: Uuid,
@@ -76,6 +79,7 @@ pub struct Run {
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it ended.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub finished_at: Option<DateTime<Utc>>,
     /// What it found and did.
     #[serde(flatten)]
@@ -84,11 +88,13 @@ pub struct Run {
     pub duration_ms: i64,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub error: Option<String>,
 }
 
 /// A correction of a counter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Correction))]
 pub struct Adjustment {
     /// Whose counter.
     pub hotel_id: HotelId,
@@ -106,6 +112,7 @@ pub struct Adjustment {
     pub delta: i64,
     /// The earlier month that was corrected, if this one only inherited its seats.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub carried_from: Option<Month>,
     /// When.
     pub adjusted_at: DateTime<Utc>,

@@ -1,0 +1,95 @@
+//! Events as CloudEvents 1.0.2, as emitters that already speak it send them.
+//!
+//! `type` is the event type, `subject` the hotel, and `source` with `id` the id of the sending. `data`
+//! says who and in which session; whatever else it holds is the event's data. `time` and extension
+//! attributes are accepted and not kept: the time of an event is when it was recorded.
+
+use super::event::event_type;
+use super::{Sending, event_data, optional, required};
+use crate::problem::Problem;
+use plg_core::catalogue::EventType;
+use plg_core::event::NewEvent;
+use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A CloudEvent to record.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CloudEvent {
+    /// `1.0`
+    #[schema(pattern = "^1\\.0$")]
+    specversion: String,
+    /// With `source`, the id of this sending: recorded once per hotel.
+    #[schema(min_length = 1, max_length = 63, pattern = "^[^\\u0000-\\u001F\\u007F-\\u009F]*$")]
+    id: String,
+    /// Who emits: a URI reference, without white space.
+    #[schema(min_length = 1, max_length = 63, pattern = "^[!-~]*$")]
+    source: String,
+    #[serde(rename = "type")]
+    #[schema(value_type = EventType)]
+    event_type: String,
+    /// The hotel.
+    #[schema(value_type = HotelId)]
+    subject: Uuid,
+    /// `application/json`, if anything.
+    #[schema(value_type = Option<String>, pattern = "^application/json$")]
+    datacontenttype: Option<String>,
+    data: CloudEventData,
+}
+
+/// Who did it, and whatever else there is to remember.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CloudEventData {
+    #[schema(value_type = UserId)]
+    user_id: Uuid,
+    /// Required where the rule is once per session, unless `X-Session-Id` names it.
+    #[schema(value_type = Option<SessionId>)]
+    session_id: Option<String>,
+    /// The job, export or seat. Required where the rule is once per job, export or seat.
+    #[schema(value_type = Option<DedupKey>)]
+    dedup_key: Option<String>,
+    /// The event's data.
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl CloudEvent {
+    pub(super) fn into_event(self, sending: &Sending) -> Result<NewEvent, Problem> {
+        if self.specversion != "1.0" {
+            let detail = format!("must be 1.0, got {:?}", self.specversion);
+            return Err(Problem::field("specversion", detail));
+        }
+        let kind = self.datacontenttype.as_deref().unwrap_or("application/json");
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if kind != "application/json" && !kind.ends_with("+json") {
+            let detail = format!("must be application/json, got {kind:?}");
+            return Err(Problem::field("datacontenttype", detail));
+        }
+        let id = sending_id(&self.source, &self.id)?;
+        let data = (!self.data.rest.is_empty()).then_some(self.data.rest);
+        let data = data.map(|rest| serde_json::value::to_raw_value(&rest)).transpose();
+        let data = data.map_err(|error| Problem::field("data", error))?;
+        Ok(NewEvent {
+            event_type: event_type(&self.event_type)?,
+            hotel_id: HotelId(self.subject),
+            user_id: UserId(self.data.user_id),
+            session_id: sending.session(self.data.session_id)?,
+            event_id: sending.id(Some(id.to_string()))?,
+            dedup_key: optional("data.dedup_key", self.data.dedup_key, DedupKey::parse)?,
+            event_data: event_data(data.as_deref())?,
+        })
+    }
+}
+
+/// No two pairs make the same id: a source holds no space.
+fn sending_id(source: &str, id: &str) -> Result<EventId, Problem> {
+    if source.is_empty() || source.contains(char::is_whitespace) {
+        return Err(Problem::field("source", "must be a URI reference, without white space"));
+    }
+    if id.is_empty() {
+        return Err(Problem::field("id", "must not be empty"));
+    }
+    required("source and id", format!("{source} {id}"), EventId::parse)
+}
