@@ -1,0 +1,55 @@
+"""The Dockerfile keeps its rules, and each of them can fail. No image is built: there is no engine."""
+
+import pytest
+
+from image import DOCKERFILE, IGNORE, IMAGE_RULES, is_sent
+from rules import Rule, ids
+
+TEXT = DOCKERFILE.read_text()
+DIGEST = "@sha256:be40c00dfabd86576d92666e87e406714d5618342de1a0c213ad232de255172e"
+# Rule, what is in the file, what a careless edit makes of it.
+FAULTS = [
+    ("bases_are_pinned", DIGEST, ""),
+    ("bases_are_pinned", "rust:1.95.0-slim-bookworm@", "rust@"),
+    ("is_distroless_and_non_root", "gcr.io/distroless/base-nossl-debian12:nonroot", "debian:12-slim"),
+    ("is_distroless_and_non_root", "USER 65532:65532", "USER nonroot"),
+    ("is_distroless_and_non_root", "USER 65532:65532\n", ""),
+    ("is_distroless_and_non_root", "EXPOSE 8080 9090", "RUN true"),
+    ("dependencies_are_locked_and_cached", "cargo build --release --locked", "cargo build --release"),
+    ("dependencies_are_locked_and_cached", "cargo-chef --locked", "cargo-chef"),
+    ("dependencies_are_locked_and_cached", "recipe.json recipe.json\n", "recipe.json recipe.json\nCOPY . .\n"),
+    ("dependencies_are_locked_and_cached", "-p rollup-worker -p migrations --bins", "--workspace --bins"),
+    ("toolchain_is_the_workspace_s", "rust:1.95.0", "rust:1.94.0"),
+    ("releases_share_one_debian", "slim-bookworm", "slim-trixie"),
+    ("has_all_programs", "target/release/rollup-worker target/release/migrate", "target/release/migrate"),
+    ("has_all_programs", "/out/bin/ /usr/local/bin/", "/out/bin/ /usr/bin/"),
+    ("entry_point_is_exec_form", 'ENTRYPOINT ["/usr/local/bin/ingest-api"]', "ENTRYPOINT ingest-api"),
+    ("entry_point_is_exec_form", '"healthcheck"]', '"health"]'),
+    ("entry_point_is_exec_form", 'CMD ["/usr/local/bin/ingest-api", "healthcheck"]', "CMD ingest-api healthcheck"),
+    ("has_labels", "org.opencontainers.image.revision", "revision"),
+]
+
+
+@pytest.mark.parametrize("rule", IMAGE_RULES, ids=ids(IMAGE_RULES))
+def test_image_keeps_rule(rule: Rule) -> None:
+    assert list(rule(TEXT)) == []
+
+
+@pytest.mark.parametrize(("rule", "before", "after"), FAULTS)
+def test_planted_fault_is_seen(rule: str, before: str, after: str) -> None:
+    assert TEXT.count(before) >= 1
+    assert list(IMAGE_RULES.named(rule)(TEXT.replace(before, after)))
+
+
+def test_every_rule_is_tried() -> None:
+    assert {rule for rule, _, _ in FAULTS} == set(ids(IMAGE_RULES))
+
+
+SENT = ["Cargo.toml", "Cargo.lock", "LICENSE-MIT", "crates/plg-core/src/lib.rs", "migrations/src/main.rs", "bench/src"]
+KEPT = [".git/config", "target/release/plg", "data/plg.db", "crates/plg-core/.env", "examples/next-app/package.json",
+        "bench/node_modules/x", "deploy/k8s/secrets.yaml"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SENT + KEPT)
+def test_build_sees_sources_only(path: str) -> None:
+    assert is_sent(path, IGNORE.read_text()) == (path in SENT)
