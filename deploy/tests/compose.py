@@ -13,6 +13,7 @@ from rules import Rules
 FILE = source.ROOT / "docker-compose.yml"
 COMPOSE_RULES = Rules()
 Project = dict[str, Any]
+PROGRAMS = ("migrate", "ingest-api", "rollup-worker")
 OBSERVABILITY = source.ROOT / "deploy/observability"
 PROFILES = {
     None: {"postgres", "migrate", "ingest-api"},
@@ -32,7 +33,7 @@ def load(path: Path = FILE) -> Project:
 
 def programs(project: Project) -> dict[str, dict[str, Any]]:
     """The services that are ours."""
-    return {name: body for name, body in project["services"].items() if "build" in body}
+    return {name: project["services"][name] for name in PROGRAMS}
 
 
 def seconds(duration: str) -> int:
@@ -84,7 +85,9 @@ def images_are_pinned(project: Project) -> Iterator[str]:
             r"[\w./-]+:v?\d+[\w.-]*@sha256:[0-9a-f]{64}", body["image"]
         ):
             yield f"{name}: {body['image']} is not pinned by tag and digest"
-    if len({body["image"] for body in programs(project).values()}) != 1:
+        if "build" in body and not (source.ROOT / body["build"]["dockerfile"]).is_file():
+            yield f"{name}: there is no {body['build']['dockerfile']}"
+    if len({str((body["image"], body["build"])) for body in programs(project).values()}) != 1:
         yield "our programs are of different images"
 
 

@@ -10,6 +10,7 @@ import source
 from rules import Rules
 
 DOCKERFILE = source.ROOT / "deploy/Dockerfile"
+FRONTEND = source.ROOT / "deploy/frontend/Dockerfile"
 IGNORE = source.ROOT / ".dockerignore"
 IMAGE_RULES = Rules()
 PINNED = r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}"
@@ -121,6 +122,15 @@ def has_labels(text: str) -> Iterator[str]:
     for key in ("title", "description", "licenses", "version", "revision"):
         if f"org.opencontainers.image.{key}=" not in labels:
             yield f"no label {key}"
+
+
+def included_files() -> list[str]:
+    """What our sources take in when they are compiled, from the root of the repository."""
+    found = []
+    for path in source.ROOT.glob("*/**/src/**/*.rs"):
+        for name in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', path.read_text()):
+            found.append(str((path.parent / name).resolve().relative_to(source.ROOT)))
+    return found
 
 
 def is_sent(path: str, ignore: str) -> bool:

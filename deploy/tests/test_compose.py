@@ -21,6 +21,7 @@ FAULTS: list[tuple[str, str, Any]] = [
     ("ports_are_those_of_the_config", "ingest-api.environment.PLG__SERVER__HOST", MISSING),
     ("images_are_pinned", "postgres.image", "postgres:17.6-bookworm"),
     ("images_are_pinned", "migrate.image", "plg:old"),
+    ("images_are_pinned", "frontend.build.dockerfile", "examples/Dockerfile"),
     ("programs_are_locked_down", "ingest-api.read_only", MISSING),
     ("programs_are_locked_down", "migrate.cap_drop", []),
     ("programs_are_locked_down", "rollup-worker.security_opt", MISSING),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from image import DOCKERFILE, IGNORE, IMAGE_RULES, is_sent
+from image import DOCKERFILE, FRONTEND, IGNORE, IMAGE_RULES, included_files, is_sent, of, stages
 from rules import Rule, ids
 
 TEXT = DOCKERFILE.read_text()
@@ -48,6 +48,18 @@ def test_every_rule_is_tried() -> None:
 SENT = ["Cargo.toml", "Cargo.lock", "LICENSE-MIT", "crates/plg-core/src/lib.rs", "migrations/src/main.rs", "bench/src"]
 KEPT = [".git/config", "target/release/plg", "data/plg.db", "crates/plg-core/.env", "examples/next-app/package.json",
         "bench/node_modules/x", "deploy/k8s/secrets.yaml"]  # fmt: skip
+
+
+def test_frontend_is_pinned_and_not_root() -> None:
+    text = FRONTEND.read_text()
+    assert list(IMAGE_RULES.named("bases_are_pinned")(text)) == []
+    assert of(stages(text)[-1], "USER") == ["1000:1000"]
+
+
+def test_build_sees_what_sources_include() -> None:
+    files = included_files()
+    assert "crates/plg-service/src/default.toml" in files
+    assert [file for file in files if not is_sent(file, IGNORE.read_text())] == []
 
 
 @pytest.mark.parametrize("path", SENT + KEPT)

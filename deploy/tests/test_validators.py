@@ -10,7 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from image import DOCKERFILE
+from image import DOCKERFILE, FRONTEND
 from k8s_faults import find
 from manifests import OVERLAYS, SECRET, Doc, Docs
 from operator_schema import SCHEMAS
@@ -77,8 +77,9 @@ def test_compose_fault_is_seen(tmp_path: Path) -> None:
     assert run(*COMPOSE, tmp_path / "compose.yml").returncode == 1
 
 
-def test_dockerfile_is_clean() -> None:
-    done = run("hadolint", DOCKERFILE)
+@pytest.mark.parametrize("file", [DOCKERFILE, FRONTEND], ids=["service", "frontend"])
+def test_dockerfile_is_clean(file: Path) -> None:
+    done = run("hadolint", file)
     assert done.returncode == 0, done.stdout
 
 
