@@ -66,3 +66,12 @@ def test_citus_distributes_after_the_migrations(rendered: dict[str, Docs]) -> No
 def test_alert_rules_are_those_of_prometheus() -> None:
     again = "run target/deploy-check/venv/bin/python deploy/tests/render_alerts.py"
     assert yaml.safe_load(RULE.read_text()) == yaml.safe_load(rendered_rule(ALERTS)), again
+
+
+@pytest.mark.parametrize("overlay", ["production", "citus"])
+def test_migrate_can_be_applied_alone(rendered: dict[str, Docs], overlay: str) -> None:
+    """By its label, before the rollout: it brings its way to the database, and needs no setting."""
+    label = ("app.kubernetes.io/name", "migrate")
+    alone = [doc for doc in rendered[overlay] if label in doc["metadata"].get("labels", {}).items()]
+    assert {name_of(doc) for doc in alone} == {"Job/migrate", "NetworkPolicy/database"}
+    assert list(RULES.named("references_resolve")(alone)) == []
