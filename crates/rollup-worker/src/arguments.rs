@@ -21,7 +21,7 @@ Exit codes:
 
 Settings: plg.toml (or the file PLG_CONFIG names), then the environment: DATABASE_URL,
 PLG__ROLLUP__READ_CHUNK, PLG__ROLLUP__WRITE_CHUNK, PLG__ROLLUP__PAUSE_MS, PLG__LOG__FILTER,
-PLG__LOG__FORMAT. The summary goes to standard output, everything else to standard error.
+PLG__LOG__FORMAT (`rollup-worker config` shows all). The summary goes to standard output, everything else to standard error.
 
 Examples:
   rollup-worker                          what is new since the last run (nightly)
@@ -58,6 +58,8 @@ pub enum Task {
     /// Counters, corrections and runs stay. Refuses while a month to be dropped is not reconciled.
     /// On PostgreSQL a month is dropped in constant time. May be killed and run again.
     Retain(Retain),
+    /// Print the settings in use, and where each comes from; secrets are masked
+    Config,
 }
 
 /// What to keep.

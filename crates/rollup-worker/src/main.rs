@@ -27,6 +27,7 @@ async fn main() -> ExitCode {
     let result = match &arguments.task {
         None => run(&arguments.reconcile).await.map(|run| run.dry_run && run.figures.drifted > 0),
         Some(Task::Retain(keep)) => forget(keep).await.map(|()| false),
+        Some(Task::Config) => tell_settings().map(|()| false),
     };
     match result {
         Ok(true) => ExitCode::from(DRIFT_FOUND),
@@ -49,6 +50,12 @@ async fn forget(keep: &Retain) -> Result<(), String> {
     } else {
         retain::summary(&forgotten)
     });
+    Ok(())
+}
+
+fn tell_settings() -> Result<(), String> {
+    let settings = Settings::describe().map_err(|e| e.to_string())?;
+    say(settings.trim_end());
     Ok(())
 }
 

@@ -185,7 +185,7 @@ async fn bad_arguments_are_explained(#[case] arguments: &[&str], #[case] expecte
     "rollup.write_chunk must be 1 to 2000, got 0"
 )]
 #[case::no_number("PLG__ROLLUP__PAUSE_MS", "soon", "pause_ms")]
-#[case::no_such_setting("PLG__ROLLUP__CHUNK", "1", "unknown field `chunk`")]
+#[case::no_such_setting("PLG__ROLLUP__REED_CHUNK", "1", "did you mean rollup.read_chunk")]
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_settings_are_one_line(
     #[case] name: &str,
@@ -195,6 +195,20 @@ async fn bad_settings_are_one_line(
     let finished = Worker::at("sqlite:///nowhere/plg.db").with(name, value).run(&[]).await;
     assert_eq!(finished.code, 1, "{finished:?}");
     assert!(finished.complaint().contains(expected), "{finished:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_told_with_their_origin_and_without_secrets() {
+    let worker = Worker::at("postgres://plg:geheim@db/plg").with("PLG__ROLLUP__PAUSE_MS", "7");
+    let finished = worker.run(&["config"]).await;
+    assert_eq!((finished.code, finished.stderr.as_str()), (0, ""), "{finished:?}");
+    let line = |name: &str| {
+        let line = finished.stdout.lines().find(|line| line.starts_with(name)).expect(name);
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("pause_ms"), "pause_ms = 7 # PLG__ROLLUP__PAUSE_MS");
+    assert_eq!(line("read_chunk"), "read_chunk = 2000 # default");
+    assert_eq!(line("url"), "url = \"postgres://plg:***@db/plg\" # DATABASE_URL");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,15 +1,16 @@
 //! Configuration: documented defaults, then a file, then the environment.
 
+mod load;
+
 use crate::access::AccessSettings;
-use config::{Config, Environment, File, FileFormat};
+use load::Sources;
 use plg_core::plan::Plans;
 use plg_store::DatabaseUrl;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use std::path::Path;
 
 /// The documented defaults.
-pub const DEFAULTS: &str = include_str!("default.toml");
+pub const DEFAULTS: &str = include_str!("../default.toml");
 /// Read from the working directory when it is there.
 pub const DEFAULT_FILE: &str = "plg.toml";
 /// Names another file.
@@ -23,8 +24,12 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// How HTTP is served.
     pub server: ServerSettings,
+    /// Where metrics are read.
+    pub metrics: MetricsSettings,
     /// Who may call.
     pub access: AccessSettings,
+    /// How often.
+    pub rate_limit: RateLimitSettings,
     /// How events are recorded.
     pub writer: WriterSettings,
     /// The plans on sale.
@@ -55,11 +60,43 @@ pub struct ServerSettings {
     pub port: u16,
     /// Threads that serve HTTP; 0 is one for each core.
     pub threads: usize,
-    /// How long requests under way may take when the service is asked to stop, in seconds.
+    /// How long it goes on, not ready any more, when it is asked to stop, in seconds.
+    pub ready_grace_seconds: u64,
+    /// How long requests under way may take then, in seconds.
     pub drain_seconds: u64,
     /// Origins whose pages may call.
     #[serde(deserialize_with = "list")]
     pub cors_origins: Vec<String>,
+}
+
+/// Where metrics are read.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0 takes a free one.
+    pub port: u16,
+}
+
+/// How many requests a credential may send.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitSettings {
+    /// A service key.
+    pub keys: RateLimit,
+    /// A user's session tokens.
+    pub tokens: RateLimit,
+}
+
+/// So many requests in a window.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// How many; 0 is no limit.
+    pub requests: u32,
+    /// The window, in seconds.
+    pub seconds: u32,
 }
 
 /// How events are recorded.
@@ -132,6 +169,16 @@ pub enum SettingsError {
     /// A value is missing, unknown, or of the wrong kind.
     #[error("configuration: {0}")]
     Invalid(#[from] config::ConfigError),
+    /// There is no such setting.
+    #[error("configuration: there is no setting {key} ({variable}){}", suggestion(nearest.as_ref()))]
+    Unknown {
+        /// What was set.
+        key: String,
+        /// The environment variable of that name.
+        variable: String,
+        /// The setting that may have been meant, and its variable.
+        nearest: Option<(String, String)>,
+    },
     /// A value is out of its bounds.
     #[error("configuration: {key} must be {expected}, got {got}")]
     OutOfBounds {
@@ -144,26 +191,28 @@ pub enum SettingsError {
     },
 }
 
+fn suggestion(nearest: Option<&(String, String)>) -> String {
+    match nearest {
+        Some((key, variable)) => format!(": did you mean {key} ({variable})?"),
+        None => ": the program's `config` command shows all".to_owned(),
+    }
+}
+
 impl Settings {
     /// Reads the settings of this process.
     ///
     /// # Errors
     /// Says which setting cannot be used, and why.
     pub fn load() -> Result<Self, SettingsError> {
-        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        match std::env::var(FILE_VARIABLE) {
-            Ok(file) => builder = builder.add_source(File::new(&file, FileFormat::Toml)),
-            Err(_) if Path::new(DEFAULT_FILE).exists() => {
-                builder = builder.add_source(File::new(DEFAULT_FILE, FileFormat::Toml));
-            }
-            Err(_) => {}
-        }
-        if let Ok(url) = std::env::var("DATABASE_URL") {
-            let url = Config::builder().set_override("database.url", url)?.build()?;
-            builder = builder.add_source(url);
-        }
-        let environment = Environment::with_prefix("PLG").prefix_separator("__").separator("__");
-        Self::checked(builder.add_source(environment).build()?.try_deserialize()?)
+        Sources::of_process()?.settings()
+    }
+
+    /// The settings of this process as text: each with where it comes from, secrets masked.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn describe() -> Result<String, SettingsError> {
+        Sources::of_process()?.describe()
     }
 
     /// The documented defaults, whatever the environment says.
@@ -171,11 +220,10 @@ impl Settings {
     /// # Errors
     /// None, as a test shows.
     pub fn defaults() -> Result<Self, SettingsError> {
-        let builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        Self::checked(builder.build()?.try_deserialize()?)
+        Sources::of_text("")?.settings()
     }
 
-    fn checked(settings: Self) -> Result<Self, SettingsError> {
+    fn checked(self) -> Result<Self, SettingsError> {
         let check = |key, value: usize, min: usize, max: usize, expected| {
             if (min..=max).contains(&value) {
                 Ok(())
@@ -183,15 +231,19 @@ impl Settings {
                 Err(SettingsError::OutOfBounds { key, expected, got: value.to_string() })
             }
         };
-        let Self { writer, rollup, .. } = &settings;
+        let Self { writer, rollup, .. } = &self;
         check("writer.lanes", writer.lanes, 1, 64, "1 to 64")?;
         check("writer.queue", writer.queue, 1_000, 1_000_000, "1000 to 1000000")?;
         check("writer.batch", writer.batch, 1, 1_000, "1 to 1000")?;
         check("rollup.read_chunk", rollup.read_chunk, 1, 10_000, "1 to 10000")?;
         check("rollup.write_chunk", rollup.write_chunk, 1, 2_000, "1 to 2000")?;
-        let connections = usize::try_from(settings.database.read_connections).unwrap_or(usize::MAX);
+        let connections = usize::try_from(self.database.read_connections).unwrap_or(usize::MAX);
         check("database.read_connections", connections, 1, 1_000, "1 to 1000")?;
-        let access = &settings.access;
+        let limits = &self.rate_limit;
+        let seconds = |limit: &RateLimit| usize::try_from(limit.seconds).unwrap_or(usize::MAX);
+        check("rate_limit.keys.seconds", seconds(&limits.keys), 1, 86_400, "1 to 86400")?;
+        check("rate_limit.tokens.seconds", seconds(&limits.tokens), 1, 86_400, "1 to 86400")?;
+        let access = &self.access;
         let seconds = |seconds: u32| usize::try_from(seconds).unwrap_or(usize::MAX);
         check(
             "access.session_seconds",
@@ -202,7 +254,7 @@ impl Settings {
         )?;
         check("access.clock_skew_seconds", seconds(access.clock_skew_seconds), 0, 300, "0 to 300")?;
         check("access.refresh_seconds", seconds(access.refresh_seconds), 1, 300, "1 to 300")?;
-        Ok(settings)
+        Ok(self)
     }
 }
 
@@ -220,30 +272,38 @@ mod tests {
 
     #[test]
     fn secrets_are_read_by_who_needs_them() {
-        let builder = Config::builder()
-            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
-            .add_source(File::from_str("[access]\nroot_key_file = \"/nowhere\"", FileFormat::Toml));
-        let settings: Settings = builder.build().unwrap().try_deserialize().unwrap();
-        let settings = Settings::checked(settings).unwrap();
-        let complaint = settings.access.with_secrets().unwrap_err().to_string();
+        let settings = Sources::of_text("[access]\nroot_key_file = \"/nowhere\"").unwrap();
+        let complaint = settings.settings().unwrap().access.with_secrets().unwrap_err().to_string();
         assert!(complaint.contains("access.root_key") && complaint.contains("/nowhere"));
+    }
+
+    #[test]
+    fn what_is_used_is_told_without_secrets() {
+        let text = "[access]\nroot_key = \"007-secret\"\n[server]\nport = 81\n\
+                    [database]\nurl = \"postgres://plg:geheim@db/plg\"\n[plans.gold]\nimports = 1\n\
+                    exports = \"unlimited\"\nactive_users = 0";
+        let told = Sources::of_text(text).unwrap().describe().unwrap();
+        assert!(!told.contains("007") && !told.contains("geheim"), "{told}");
+        assert_eq!(told.matches("[access]").count(), 1, "{told}");
+        for line in ["[server]", "port = 81 ", "root_key = \"***\"", "[plans.gold]"] {
+            assert!(told.contains(line), "no {line}: {told}");
+        }
+        assert!(told.contains("exports = \"unlimited\"") && told.contains("plg:***@db"), "{told}");
     }
 
     #[test]
     fn unknown_keys_and_bad_values_are_errors() {
         let with = |text: &str| {
-            let builder = Config::builder()
-                .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
-                .add_source(File::from_str(text, FileFormat::Toml));
-            builder
-                .build()
-                .and_then(Config::try_deserialize)
-                .map_err(SettingsError::from)
-                .and_then(Settings::checked)
-                .unwrap_err()
-                .to_string()
+            let settings = Sources::of_text(text).and_then(|sources| sources.settings());
+            settings.unwrap_err().to_string()
         };
-        assert!(with("[server]\nprot = 1").contains("unknown field `prot`"));
+        let complaint = with("[server]\nprot = 1");
+        assert!(complaint.contains("server.prot (PLG__SERVER__PROT)"), "{complaint}");
+        assert!(complaint.contains("did you mean server.port (PLG__SERVER__PORT)?"), "{complaint}");
+        assert!(with("[servr]\ndrain_seconds = 1").contains("mean server.drain_seconds"));
+        assert!(with("[plans.gold]\nimport = 1").contains("mean plans.gold.imports"));
+        let complaint = with("[weather]\nrainy = true");
+        assert!(complaint.contains("weather.rainy") && !complaint.contains("mean"), "{complaint}");
         assert!(with("[server]\nport = 99999").contains("server.port"));
         assert!(with("[writer]\nbatch = 0").contains("writer.batch must be 1 to 1000, got 0"));
         assert!(with("[plans.standard]\nimports = -1").contains("-1"));
