@@ -2,6 +2,9 @@
 
 use crate::access::development::Development;
 use crate::access::{Access, AccessError};
+use crate::health::Health;
+use crate::metrics::{Metrics, exporter};
+use crate::observe::observe;
 use crate::problem::{Code, Problem};
 use crate::reader::Reader;
 use crate::routes;
@@ -9,16 +12,17 @@ use crate::writer::{Lanes, Writer};
 use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header;
-use actix_web::middleware::Condition;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use migrations::SchemaState;
 use plg_core::plan::Plans;
 use plg_service::{Settings, SharedClock};
 use plg_store::{DatabaseUrl, connect};
 use sea_orm::{DatabaseConnection, DbErr};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Connections waiting to be accepted.
 const BACKLOG: u32 = 1024;
@@ -74,12 +78,20 @@ pub struct State {
     pub access: Access,
     /// The plans on sale.
     pub plans: Arc<Plans>,
+    /// What it counts about itself.
+    pub metrics: Arc<Metrics>,
+    /// Whether it can work.
+    pub health: Arc<Health>,
 }
 
 /// A service that listens.
 pub struct Application {
     address: SocketAddr,
     server: Server,
+    metrics_address: SocketAddr,
+    metrics_server: Server,
+    state: web::Data<State>,
+    ready_grace: Duration,
     lanes: Lanes,
     development: Option<Development>,
 }
@@ -95,35 +107,54 @@ impl Application {
         let db = open(settings).await?;
         let (access, development) = Access::open(settings, db.clone(), Arc::clone(&clock)).await?;
         let plans = Arc::new(settings.plans.clone());
+        let metrics = Arc::new(Metrics::new());
         let (writer, lanes) = Writer::start(
             &settings.writer,
             &settings.database.url,
             Arc::clone(&plans),
             Arc::clone(&clock),
+            Arc::clone(&metrics),
         );
-        let state = web::Data::new(State { writer, reader: Reader::new(db, clock), access, plans });
+        let (reader, health) = (Reader::new(db, clock), Arc::new(Health::default()));
+        let state = web::Data::new(State { writer, reader, access, plans, metrics, health });
 
-        let address = SocketAddr::new(settings.server.host, settings.server.port);
-        let listen_error = |cause| StartError::Listen { address, cause };
-        let listener = TcpListener::bind(address).map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+        let (listener, address) = listen(settings.server.host, settings.server.port)?;
+        let (metrics_listener, metrics_address) =
+            listen(settings.metrics.host, settings.metrics.port)?;
+        let routes_state = state.clone();
         let app = move || {
             App::new()
                 .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
-                .app_data(state.clone())
+                .wrap(from_fn(observe))
+                .app_data(routes_state.clone())
                 .configure(routes::configure)
                 .default_service(web::to(not_found))
         };
         let mut server = HttpServer::new(app)
             .backlog(BACKLOG)
             .client_request_timeout(HEAD_DEADLINE)
+            .disable_signals()
             .shutdown_timeout(settings.server.drain_seconds)
             .tcp_nodelay(true);
         if settings.server.threads > 0 {
             server = server.workers(settings.server.threads);
         }
+        let listen_error = |cause| StartError::Listen { address, cause };
         let server = server.listen(listener).map_err(listen_error)?.run();
-        Ok(Self { address, server, lanes, development })
+        let listen_error = |cause| StartError::Listen { address: metrics_address, cause };
+        let metrics_server =
+            exporter::serve(metrics_listener, state.clone()).map_err(listen_error)?;
+        let ready_grace = Duration::from_secs(settings.server.ready_grace_seconds);
+        Ok(Self {
+            address,
+            server,
+            metrics_address,
+            metrics_server,
+            state,
+            ready_grace,
+            lanes,
+            development,
+        })
     }
 
     /// Where it listens.
@@ -138,33 +169,88 @@ impl Application {
         self.development.as_ref()
     }
 
+    /// Where its metrics are read.
+    #[must_use]
+    pub const fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
+    }
+
     /// Stops it from elsewhere.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.server.handle())
+        let (health, ready_grace) = (Arc::clone(&self.state.health), self.ready_grace);
+        Stopper { health, ready_grace, server: self.server.handle() }
     }
 
-    /// Serves until it is told to stop (SIGTERM, SIGINT, or the handle): then it accepts nothing
-    /// more, answers what is under way, and waits for the lanes to finish.
+    /// Serves until it is told to stop. Then it is not ready any more, goes on until nobody sends it new
+    /// requests, accepts no connections, answers what is under way, and waits for the lanes to finish.
     ///
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
-        self.server.await?;
-        self.lanes.finished().await;
+        let Self { server, metrics_server, state, lanes, .. } = self;
+        let metrics = metrics_server.handle();
+        let metrics_server = tokio::spawn(metrics_server);
+        server.await?;
+        metrics.stop(true).await;
+        // Ends with the handle, whatever its result.
+        let _ = metrics_server.await;
+        // The lanes end when nobody can send them anything.
+        drop(state);
+        lanes.finished().await;
         Ok(())
     }
 }
 
-/// Stops a service, as SIGTERM does.
-#[derive(Debug, Clone)]
-pub struct Stopper(ServerHandle);
+/// Stops a service.
+#[derive(Clone)]
+pub struct Stopper {
+    health: Arc<Health>,
+    ready_grace: Duration,
+    server: ServerHandle,
+}
 
 impl Stopper {
-    /// Accepts nothing more, and waits for the requests under way.
-    pub async fn stop(&self) {
-        self.0.stop(true).await;
+    /// Stops when the process is asked to, by SIGTERM or SIGINT; at once when it is asked again.
+    ///
+    /// # Errors
+    /// When the system does not tell of signals.
+    pub async fn stop_on_signal(self) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut asked = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        asked().await;
+        tracing::info!("stopping: asked to");
+        let server = self.server.clone();
+        tokio::select! {
+            () = self.stop() => {}
+            () = asked() => {
+                tracing::warn!("stopping at once: asked again");
+                server.stop(false).await;
+            }
+        }
+        Ok(())
     }
+
+    /// Is not ready any more, waits, then accepts nothing more, and waits for the requests under way.
+    pub async fn stop(self) {
+        self.health.drain();
+        tokio::time::sleep(self.ready_grace).await;
+        self.server.stop(true).await;
+    }
+}
+
+fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
+    let address = SocketAddr::new(host, port);
+    let listen_error = |cause| StartError::Listen { address, cause };
+    let listener = TcpListener::bind(address).map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    Ok((listener, address))
 }
 
 /// How long a browser may remember the answer to a preflight, in seconds.

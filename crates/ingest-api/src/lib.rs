@@ -5,13 +5,17 @@
 
 pub mod access;
 pub mod app;
+mod health;
 pub mod input;
 mod json;
+mod metrics;
+mod observe;
 mod openapi;
 pub mod output;
 pub mod problem;
 pub mod reader;
 pub mod routes;
+mod trace;
 pub mod writer;
 
 pub use app::Application;

@@ -35,6 +35,8 @@ enum Command {
     /// Make, list and revoke service keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Print the settings in use, and where each comes from; secrets are masked
+    Config,
     /// Ask the service of the same settings whether it is ready; exits with 1 if it is not
     Healthcheck,
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(),
         Command::Keys(command) => keys(command),
+        Command::Config => config(),
         Command::Healthcheck => check_health(),
     };
     match result {
@@ -64,6 +67,11 @@ fn keys(command: KeysCommand) -> Result<(), Error> {
     Ok(())
 }
 
+fn config() -> Result<(), Error> {
+    say(Settings::describe()?.trim_end());
+    Ok(())
+}
+
 fn check_health() -> Result<(), Error> {
     say(&healthcheck::run(&Settings::load()?.server)?);
     Ok(())
@@ -81,6 +89,7 @@ fn serve() -> Result<(), Error> {
     runtime.block_on(async {
         let application = Application::build(&settings, Arc::new(SystemClock)).await?;
         greet(&application, &settings);
+        tokio::spawn(application.stopper().stop_on_signal());
         application.run().await?;
         tracing::info!("stopped; everything accepted was answered");
         Ok(())
@@ -91,6 +100,7 @@ fn serve() -> Result<(), Error> {
 fn greet(application: &Application, settings: &Settings) {
     let address = application.address();
     say(&format!("ingest-api {} listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    say(&format!("metrics: http://{}/metrics", application.metrics_address()));
     say(&format!("database: {}", settings.database.url));
     let Some(development) = application.development() else { return };
     let key = match development.file() {

@@ -10,7 +10,7 @@ use plg_core::decide::QuotaStatus;
 use plg_core::plan::Limit;
 use plg_core::quota::Quota;
 use plg_store::StoreError;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 use utoipa::ToSchema;
 
@@ -109,6 +109,12 @@ impl Code {
     }
 }
 
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// An error as the caller sees it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
@@ -124,8 +130,7 @@ pub(crate) struct Details {
     title: &'static str,
     status: u16,
     /// The stable name of the error.
-    #[schema(value_type = Code)]
-    code: &'static str,
+    code: Code,
     /// What to change.
     detail: String,
     /// The field at fault.
@@ -157,9 +162,9 @@ impl Problem {
     /// A problem of this kind.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let (code, status, title) = code.row();
+        let (name, status, title) = code.row();
         Self(Box::new(Details {
-            kind: format!("urn:plg:problem:{code}"),
+            kind: format!("urn:plg:problem:{name}"),
             title,
             status,
             code,
@@ -290,7 +295,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.detail)
+        write!(f, "{}: {}", self.0.code.name(), self.0.detail)
     }
 }
 
@@ -311,6 +316,7 @@ impl ResponseError for Problem {
             response.insert_header((ALLOW, allow));
         }
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        response.extensions_mut().insert(self.0.code);
         response.body(serde_json::to_string(self).unwrap_or_default())
     }
 }
@@ -378,7 +384,7 @@ mod tests {
             assert_eq!(*code as usize, index, "rows stand in the order of the codes");
             assert_eq!(code.name(), *name);
             assert!((400..600).contains(status));
-            assert_eq!(Problem::example(*code).0.code, *name);
+            assert_eq!(Problem::example(*code).0.code, *code);
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, RuntimeErr, SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
+    DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, SqlxError, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use std::fmt;
 use std::path::PathBuf;
@@ -201,6 +202,23 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
         ..TransactionOptions::default()
     };
     db.begin_with_options(options).await
+}
+
+/// Whether the database accepts writes: a standby does not, nor does a server that was told not to.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn is_writable(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let question = if is_postgres(db) {
+        "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as yes"
+    } else {
+        // A file without the right to write, or on a disk that has become read-only, shows only when
+        // it is written to.
+        "select 1 as yes"
+    };
+    let statement = Statement::from_string(db.get_database_backend(), question);
+    let row = db.query_one_raw(statement).await?;
+    row.map_or(Ok(false), |row| row.try_get("", "yes"))
 }
 
 /// Whether nobody answered in time. The pool keeps it to itself when nobody listens at the address.

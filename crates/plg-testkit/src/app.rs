@@ -3,7 +3,8 @@
 use crate::{TestClock, TestDatabase};
 use ingest_api::Application;
 use ingest_api::app::Stopper;
-use plg_service::Settings;
+use plg_service::{Settings, SharedClock};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// An answer: its status, and its body where that is JSON.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -25,14 +26,19 @@ pub struct Answer {
     pub allow: Option<String>,
     /// The header `WWW-Authenticate`.
     pub www_authenticate: Option<String>,
-    /// The header `Idempotent-Replayed`.
-    pub replayed: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
 }
 
 impl Answer {
     /// The `outcome` of the body.
     pub fn outcome(&self) -> &str {
         self.body["outcome"].as_str().unwrap_or_default()
+    }
+
+    /// A header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("text"))
     }
 
     /// The `code` of a problem.
@@ -75,16 +81,13 @@ impl Api {
     pub async fn try_send(request: RequestBuilder) -> Option<Answer> {
         let response = request.send().await.ok()?;
         let status = response.status().as_u16();
-        let header = |name| {
-            let value = response.headers().get(name)?;
-            Some(value.to_str().expect("text").to_owned())
-        };
-        let [retry_after, content_type, allow, www_authenticate, replayed] =
-            ["retry-after", "content-type", "allow", "www-authenticate", "idempotent-replayed"]
-                .map(header);
+        let headers = response.headers().clone();
+        let header = |name: &str| Some(headers.get(name)?.to_str().expect("text").to_owned());
+        let [retry_after, content_type, allow, www_authenticate] =
+            ["retry-after", "content-type", "allow", "www-authenticate"].map(header);
         let text = response.text().await.ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Some(Answer { status, body, retry_after, content_type, allow, www_authenticate, replayed })
+        Some(Answer { status, body, retry_after, content_type, allow, www_authenticate, headers })
     }
 
     /// Sends, and reads the answer.
@@ -191,6 +194,8 @@ pub struct TestApp {
     pub api: Api,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Talks to where its metrics are.
+    pub metrics: Api,
     stopper: Stopper,
     running: JoinHandle<std::io::Result<()>>,
 }
@@ -203,11 +208,17 @@ impl TestApp {
 
     /// Starts it.
     pub async fn start_with(settings: &Settings, clock: &TestClock) -> Self {
-        let application = Application::build(settings, clock.shared()).await.expect("starts");
+        Self::start_by(settings, clock.shared()).await
+    }
+
+    /// Starts it with any clock.
+    pub async fn start_by(settings: &Settings, clock: SharedClock) -> Self {
+        let application = Application::build(settings, clock).await.expect("starts");
         let address = application.address();
+        let metrics = Api::new(application.metrics_address());
         let stopper = application.stopper();
         let running = tokio::spawn(application.run());
-        Self { api: Api::new(address), address, stopper, running }
+        Self { api: Api::new(address), address, metrics, stopper, running }
     }
 
     /// Asks it to stop, and waits until it has drained.

@@ -81,6 +81,7 @@ impl TestDatabase {
         settings.database.url = self.url.parse().expect("a database URL");
         settings.server.port = 0;
         settings.server.threads = 1;
+        settings.metrics.port = 0;
         settings.access.root_key = SecretString::from(crate::access::ROOT_KEY);
         settings.access.session_secret = SecretString::from(crate::access::SESSION_SECRET);
         settings

@@ -22,6 +22,7 @@ impl Process {
         let mut child = Command::new(program)
             .env("DATABASE_URL", database_url)
             .env("PLG__SERVER__PORT", "0")
+            .env("PLG__METRICS__PORT", "0")
             .env("PLG__LOG__FILTER", "warn")
             .envs(access::ENVIRONMENT)
             .envs(settings.iter().copied())
@@ -47,9 +48,14 @@ impl Process {
 
     /// `kill -TERM`, and waits for the end.
     pub fn terminate(mut self) -> ExitStatus {
-        let id = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        self.signal("-TERM");
         self.child.wait().expect("reaped")
+    }
+
+    /// `kill` with this signal.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        Command::new("kill").args([signal, &id]).status().expect("kill runs");
     }
 
     /// Its process id.

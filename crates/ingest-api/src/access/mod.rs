@@ -8,12 +8,14 @@
 pub mod development;
 pub mod guard;
 pub mod key;
+pub(crate) mod limits;
 pub mod permit;
 mod ring;
 pub mod token;
 
 use crate::problem::{Code, Problem};
 use development::Development;
+use limits::{Allowance, Credential, Limits};
 use plg_core::access::{Caller, Grant};
 use plg_service::access::{SecretError, is_set};
 use plg_service::{Settings, SharedClock};
@@ -73,6 +75,13 @@ pub struct Access {
     everything: Arc<Caller>,
     ring: Arc<KeyRing>,
     tokens: Tokens,
+    limits: Arc<Limits>,
+}
+
+/// Who calls, and how many requests more they may send.
+pub(crate) struct Admitted {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) allowance: Option<(Allowance, Result<(), Problem>)>,
 }
 
 impl Access {
@@ -108,8 +117,10 @@ impl Access {
             return Err(AccessError::NoSessionSecret);
         }
         let everything = Arc::new(Caller::Service(Grant::everything()));
+        let limits = Limits::new(settings.rate_limit, &clock);
+        tokio::spawn(limits::keep_small(Arc::downgrade(&limits)));
         let tokens = Tokens::new(&access, clock)?;
-        Ok((Self { root, everything, ring, tokens }, development))
+        Ok((Self { root, everything, ring, tokens, limits }, development))
     }
 
     /// Signs and understands session tokens.
@@ -118,24 +129,34 @@ impl Access {
         &self.tokens
     }
 
-    /// Who presents this credential.
+    /// Who presents this credential, once more.
     ///
     /// # Errors
     /// When nobody is known by it.
-    pub async fn caller(&self, credential: &str) -> Result<Arc<Caller>, Problem> {
+    pub(crate) async fn admit(&self, credential: &str) -> Result<Admitted, Problem> {
+        let (caller, credential) = self.caller(credential).await?;
+        let allowance = self.limits.check(credential);
+        Ok(Admitted { caller, allowance })
+    }
+
+    async fn caller(&self, credential: &str) -> Result<(Arc<Caller>, Credential), Problem> {
         let unknown = || Problem::new(Code::Unauthenticated, "this credential is not valid");
         let digest = sha256(credential);
         if let Some(root) = self.root
             && bool::from(root.ct_eq(&digest))
         {
-            return Ok(Arc::clone(&self.everything));
+            return Ok((Arc::clone(&self.everything), Credential::Root));
         }
         if credential.starts_with(key::PREFIX) {
             let Some(key_id) = key::id_of(credential) else { return Err(unknown()) };
-            return self.ring.caller(key_id, &digest).await?.ok_or_else(unknown);
+            let caller = self.ring.caller(key_id, &digest).await?.ok_or_else(unknown)?;
+            return Ok((caller, Credential::Key(key_id)));
         }
-        match self.tokens.caller(credential) {
-            Ok(caller) => Ok(Arc::new(caller)),
+        match self.tokens.names(credential) {
+            Ok((hotel_id, user_id)) => {
+                let caller = Arc::new(Caller::Browser { hotel_id, user_id });
+                Ok((caller, Credential::Browser(hotel_id, user_id)))
+            }
             Err(token::TokenError::Expired) => {
                 Err(Problem::new(Code::Unauthenticated, "this session token has expired"))
             }

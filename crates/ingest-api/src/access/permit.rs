@@ -1,10 +1,11 @@
 //! Permissions as extractors: a handler that takes one is called only by those who may.
 
+use super::Admitted;
 use crate::app::State;
 use crate::input;
 use crate::problem::{Code, Problem};
 use actix_web::http::header::AUTHORIZATION;
-use actix_web::{FromRequest, HttpRequest, dev, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use futures_util::future::LocalBoxFuture;
 use plg_core::access::{Caller, Permission, Refusal};
 use plg_core::event::Command;
@@ -18,12 +19,19 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// Who calls. Fails without a valid credential.
-async fn caller(
-    state: &State,
-    credential: Result<String, Problem>,
-) -> Result<Arc<Caller>, Problem> {
-    state.access.caller(&credential?).await
+/// Who calls. Fails without a valid credential, and when it has sent too many requests.
+fn caller(request: &HttpRequest) -> impl Future<Output = Result<Arc<Caller>, Problem>> + use<> {
+    let (state, credential) = (state(request), credential(request));
+    let request = request.clone();
+    async move {
+        let Admitted { caller, allowance } = state?.access.admit(&credential?).await?;
+        if let Some((allowance, admitted)) = allowance {
+            // For the headers of the answer, whatever that will be.
+            request.extensions_mut().insert(allowance);
+            admitted?;
+        }
+        Ok(caller)
+    }
 }
 
 fn credential(request: &HttpRequest) -> Result<String, Problem> {
@@ -88,9 +96,9 @@ impl<R: Right> FromRequest for Hotel<R> {
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let hotel_id = input::path_uuid(request, "hotel_id").map(HotelId);
-        let (state, credential) = (state(request), credential(request));
+        let caller = caller(request);
         Box::pin(async move {
-            let caller = caller(&*state?, credential).await?;
+            let caller = caller.await?;
             let hotel_id = hotel_id?;
             caller.may(R::PERMISSION, hotel_id)?;
             Ok(Self { id: hotel_id, right: PhantomData })
@@ -105,9 +113,9 @@ macro_rules! from_caller {
             type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
             fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-                let (state, credential) = (state(request), credential(request));
+                let caller = caller(request);
                 Box::pin(async move {
-                    let $caller = caller(&*state?, credential).await?;
+                    let $caller = caller.await?;
                     $allowed?;
                     Ok($make($caller))
                 })

@@ -7,7 +7,6 @@ use super::AccessError;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use plg_core::access::Caller;
 use plg_core::ids::{HotelId, UserId};
 use plg_service::SharedClock;
 use plg_service::access::{AccessSettings, JwtAlgorithm, JwtSettings, is_set};
@@ -131,7 +130,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When it is not valid now.
-    pub fn caller(&self, token: &str) -> Result<Caller, TokenError> {
+    pub fn names(&self, token: &str) -> Result<(HotelId, UserId), TokenError> {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(TokenError::Invalid);
         }
@@ -139,8 +138,8 @@ impl Tokens {
         let now = self.clock.now().timestamp();
         let mut refusal = TokenError::Invalid;
         for verifier in self.verifiers.iter().filter(|v| v.algorithm == header.alg) {
-            match verifier.caller(token, header.kid.as_deref(), now, self.skew_seconds) {
-                Ok(caller) => return Ok(caller),
+            match verifier.names(token, header.kid.as_deref(), now, self.skew_seconds) {
+                Ok(names) => return Ok(names),
                 Err(TokenError::Expired) => refusal = TokenError::Expired,
                 Err(TokenError::Invalid) => {}
             }
@@ -193,13 +192,13 @@ fn key_set(file: &str) -> Result<Vec<Key>, AccessError> {
 }
 
 impl Verifier {
-    fn caller(
+    fn names(
         &self,
         token: &str,
         kid: Option<&str>,
         now: i64,
         skew: i64,
-    ) -> Result<Caller, TokenError> {
+    ) -> Result<(HotelId, UserId), TokenError> {
         let claims = self.claims(token, kid)?;
         let instant = |name: &str| claims.get(name).map(|value| value.as_f64().ok_or(()));
         let instant = |name: &str| instant(name).transpose().map_err(|()| TokenError::Invalid);
@@ -228,10 +227,7 @@ impl Verifier {
             let text = claims.get(claim).and_then(Value::as_str).ok_or(TokenError::Invalid)?;
             text.parse().map_err(|_| TokenError::Invalid)
         };
-        Ok(Caller::Browser {
-            hotel_id: HotelId(uuid(&self.hotel_claim)?),
-            user_id: UserId(uuid(&self.user_claim)?),
-        })
+        Ok((HotelId(uuid(&self.hotel_claim)?), UserId(uuid(&self.user_claim)?)))
     }
 
     /// What the token says, once its signature, issuer and audience are right.

@@ -7,7 +7,7 @@ use plg_core::ids::HotelId;
 use plg_service::SharedClock;
 use plg_store::StoreError;
 use plg_store::usage::Current;
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbBackend};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use usage::UsageReader;
@@ -46,6 +46,22 @@ impl Reader {
     #[must_use]
     pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
         self.clock.now()
+    }
+
+    /// Connections of the pool: open, and of those idle.
+    #[must_use]
+    pub fn connections(&self) -> (usize, usize) {
+        let (open, idle) = match self.db.get_database_backend() {
+            DbBackend::Postgres => {
+                let pool = self.db.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+            _ => {
+                let pool = self.db.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+        };
+        (usize::try_from(open).unwrap_or(usize::MAX), idle)
     }
 
     /// Runs some reads.

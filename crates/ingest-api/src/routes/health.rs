@@ -2,16 +2,16 @@
 
 use crate::access::permit::Public;
 use crate::app::State;
+use crate::health;
 use crate::openapi::{LivenessProblems, ReadinessProblems};
-use crate::problem::{Code, Problem};
-use actix_web::{HttpResponse, web};
-use migrations::SchemaState;
+use crate::problem::Problem;
+use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// It is well.
 #[derive(Serialize, ToSchema)]
-struct Health {
+pub(super) struct Health {
     /// `ok`
     status: &'static str,
 }
@@ -19,6 +19,8 @@ struct Health {
 const OK: Health = Health { status: "ok" };
 
 /// Ask whether the service is alive
+///
+/// If it is not, restart it.
 #[utoipa::path(
     get,
     path = "/livez",
@@ -27,13 +29,15 @@ const OK: Health = Health { status: "ok" };
     security(()),
     responses((status = 200, description = "It is", body = Health), LivenessProblems)
 )]
-pub(super) async fn live(_: Public) -> HttpResponse {
-    HttpResponse::Ok().json(OK)
+pub(super) async fn live(_: Public, state: web::Data<State>) -> Result<web::Json<Health>, Problem> {
+    health::is_alive(&state)?;
+    Ok(web::Json(OK))
 }
 
 /// Ask whether the service can work
 ///
-/// The database answers, and its schema is current.
+/// The database answers, takes writes and has the current schema; the lanes are at work; nobody has asked
+/// the service to stop.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -42,14 +46,10 @@ pub(super) async fn live(_: Public) -> HttpResponse {
     security(()),
     responses((status = 200, description = "It can", body = Health), ReadinessProblems)
 )]
-pub(super) async fn ready(_: Public, state: web::Data<State>) -> Result<HttpResponse, Problem> {
-    let schema =
-        state.reader.read(|db| async move { Ok(migrations::schema_state(&db).await?) }).await?;
-    match schema {
-        SchemaState::Current => Ok(HttpResponse::Ok().json(OK)),
-        SchemaState::Behind(pending) => {
-            let detail = format!("run `migrate up`: {} is pending", pending.join(", "));
-            Err(Problem::unavailable(Code::SchemaBehind, detail, 5))
-        }
-    }
+pub(super) async fn ready(
+    _: Public,
+    state: web::Data<State>,
+) -> Result<web::Json<Health>, Problem> {
+    health::is_ready(&state).await?;
+    Ok(web::Json(OK))
 }

@@ -1,5 +1,6 @@
 //! A hotel's plan, zone and own limits.
 
+use super::conditional::{self, ConditionalParams};
 use crate::access::permit::{ChangeHotel, Hotel, ReadHotel};
 use crate::app::State;
 use crate::input::{Body, HotelPath};
@@ -7,7 +8,7 @@ use crate::json::object;
 use crate::openapi::{ChangeProblems, ReadProblems};
 use crate::output::HotelBody;
 use crate::problem::Problem;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use plg_core::calendar::TimeZone;
 use plg_core::plan::LimitOverrides;
 use plg_store::hotels::Profile;
@@ -22,21 +23,24 @@ use utoipa::ToSchema;
     path = "/v1/hotels/{hotel_id}",
     operation_id = "get_hotel",
     tag = "hotels",
-    params(HotelPath),
+    params(HotelPath, ConditionalParams),
     responses(
-        (status = 200, description = "The hotel", body = HotelBody),
+        (status = 200, description = "The hotel", body = HotelBody,
+            headers(("ETag" = String, description = "Names this answer"))),
+        (status = 304, description = "Nothing has changed since the ETag of If-None-Match"),
         ReadProblems,
     )
 )]
 pub(super) async fn get(
     Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
     state: web::Data<State>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let profile = state
         .reader
         .read(move |db| async move { plg_store::hotels::get(&db, hotel_id).await })
         .await?;
-    Ok(HttpResponse::Ok().json(HotelBody::new(hotel_id, &profile, &state.plans)))
+    conditional::respond(&request, &HotelBody::new(hotel_id, &profile, &state.plans))
 }
 
 /// What a hotel shall have.

@@ -1,6 +1,7 @@
 //! The HTTP routes. A handler extracts, makes one call, answers.
 
 mod actions;
+mod conditional;
 mod cursor;
 mod document;
 mod events;
@@ -15,6 +16,7 @@ pub use document::DOCUMENT;
 use crate::access::guard;
 use crate::json;
 use crate::problem::{Code, Problem};
+use actix_web::middleware::Compress;
 use actix_web::{HttpResponse, Resource, web};
 
 /// Adds every route.
@@ -30,7 +32,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
                 .service(resource("/exports", "POST").route(guard::post(actions::export)))
                 .service(
                     resource("/seats", "GET, POST")
-                        .route(guard::get(actions::list_seats))
+                        .route(guard::get(actions::list_seats).wrap(Compress::default()))
                         .route(guard::post(actions::add_seat)),
                 )
                 .service(
@@ -38,19 +40,34 @@ pub fn configure(app: &mut web::ServiceConfig) {
                         .route(guard::delete(actions::remove_seat)),
                 )
                 .service(resource("/usage", "GET").route(guard::get(usage::month)))
-                .service(resource("/usage/history", "GET").route(guard::get(usage::history)))
+                .service(
+                    resource("/usage/history", "GET")
+                        .route(guard::get(usage::history).wrap(Compress::default())),
+                )
                 .service(resource("/quotas/{quota}", "GET").route(guard::get(usage::quota)))
-                .service(resource("/events", "GET").route(guard::get(events::list)))
+                .service(
+                    resource("/events", "GET")
+                        .route(guard::get(events::list).wrap(Compress::default())),
+                )
                 .service(
                     resource("", "GET, PUT")
                         .route(guard::get(hotels::get))
                         .route(guard::put(hotels::put)),
                 ),
         )
-        .service(resource("/v1/rollups", "GET").route(guard::get(rollups::list)))
-        .service(resource("/v1/rollups/{run_id}", "GET").route(guard::get(rollups::get)))
+        .service(
+            resource("/v1/rollups", "GET")
+                .route(guard::get(rollups::list).wrap(Compress::default())),
+        )
+        .service(
+            resource("/v1/rollups/{run_id}", "GET")
+                .route(guard::get(rollups::get).wrap(Compress::default())),
+        )
         .service(resource("/v1/session-tokens", "POST").route(guard::post(session_tokens::mint)))
-        .service(resource("/openapi.json", "GET").route(guard::get(document::openapi)))
+        .service(
+            resource("/openapi.json", "GET")
+                .route(guard::get(document::openapi).wrap(Compress::default())),
+        )
         .service(resource("/docs", "GET").route(guard::get(document::docs)))
         .service(resource("/livez", "GET").route(guard::get(health::live)))
         .service(resource("/readyz", "GET").route(guard::get(health::ready)));

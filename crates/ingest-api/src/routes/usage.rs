@@ -1,5 +1,6 @@
 //! How much is used: now, in a month, over the months, and of one quota.
 
+use super::conditional::{self, ConditionalParams};
 use super::not_found;
 use crate::access::permit::{Hotel, ReadUsage};
 use crate::app::State;
@@ -7,7 +8,7 @@ use crate::input::{self, HotelPath};
 use crate::openapi::ReadProblems;
 use crate::output::{HistoryBody, QuotaCheckBody, UsageBody};
 use crate::problem::Problem;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use plg_core::calendar::Month;
 use plg_core::catalogue::Counter;
 use plg_core::ids::HotelId;
@@ -39,9 +40,11 @@ pub(super) struct MonthQuery {
     path = "/v1/hotels/{hotel_id}/usage",
     operation_id = "get_usage",
     tag = "usage",
-    params(HotelPath, MonthQuery),
+    params(HotelPath, MonthQuery, ConditionalParams),
     responses(
-        (status = 200, description = "Usage of the month", body = UsageBody),
+        (status = 200, description = "Usage of the month", body = UsageBody,
+            headers(("ETag" = String, description = "Names this answer"))),
+        (status = 304, description = "Nothing has changed since the ETag of If-None-Match"),
         ReadProblems,
     )
 )]
@@ -49,6 +52,7 @@ pub(super) async fn month(
     Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
     query: web::Query<MonthQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let month = query.month.as_deref().map(|text| input::part::<Month>("month", text));
     let month = month.transpose()?;
@@ -71,7 +75,7 @@ pub(super) async fn month(
         }
     };
     let body = UsageBody::new(hotel_id, &profile, &state.plans, &usage);
-    Ok(HttpResponse::Ok().json(body))
+    conditional::respond(&request, &body)
 }
 
 /// Most months of a history: ten years.
@@ -93,9 +97,11 @@ pub(super) struct HistoryQuery {
     path = "/v1/hotels/{hotel_id}/usage/history",
     operation_id = "get_usage_history",
     tag = "usage",
-    params(HotelPath, HistoryQuery),
+    params(HotelPath, HistoryQuery, ConditionalParams),
     responses(
-        (status = 200, description = "Usage of the months, newest first", body = HistoryBody),
+        (status = 200, description = "Usage of the months, newest first", body = HistoryBody,
+            headers(("ETag" = String, description = "Names this answer"))),
+        (status = 304, description = "Nothing has changed since the ETag of If-None-Match"),
         ReadProblems,
     )
 )]
@@ -103,6 +109,7 @@ pub(super) async fn history(
     Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
     query: web::Query<HistoryQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let count = input::bounded("months", query.months.as_deref(), HISTORY_DEFAULT, HISTORY_MAX)?;
     let (profile, current) = current(&state, hotel_id).await?;
@@ -114,7 +121,7 @@ pub(super) async fn history(
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let months = usage::history(current, &rows, count);
     let body = HistoryBody::new(hotel_id, &profile, &state.plans, &months);
-    Ok(HttpResponse::Ok().json(body))
+    conditional::respond(&request, &body)
 }
 
 /// Check one quota, without side effect
@@ -123,9 +130,11 @@ pub(super) async fn history(
     path = "/v1/hotels/{hotel_id}/quotas/{quota}",
     operation_id = "check_quota",
     tag = "usage",
-    params(HotelPath, ("quota" = Counter, Path, description = "Which quota")),
+    params(HotelPath, ("quota" = Counter, Path, description = "Which quota"), ConditionalParams),
     responses(
-        (status = 200, description = "The quota now", body = QuotaCheckBody),
+        (status = 200, description = "The quota now", body = QuotaCheckBody,
+            headers(("ETag" = String, description = "Names this answer"))),
+        (status = 304, description = "Nothing has changed since the ETag of If-None-Match"),
         ReadProblems,
     )
 )]
@@ -133,11 +142,12 @@ pub(super) async fn quota(
     Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
     path: web::Path<(String, String)>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let counter = path.1.parse::<Counter>();
     let counter =
         counter.map_err(|()| not_found("quota: ask for imports, exports or active_users"))?;
     let (profile, current) = current(&state, hotel_id).await?;
     let body = QuotaCheckBody::new(hotel_id, counter, &profile, &state.plans, &current);
-    Ok(HttpResponse::Ok().json(body))
+    conditional::respond(&request, &body)
 }

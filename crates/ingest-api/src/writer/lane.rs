@@ -2,14 +2,17 @@
 
 use super::packing::take_batch;
 use super::{Job, Shared, WriteError, WriteResult};
+use crate::metrics::BatchOutcome;
+use futures_util::FutureExt as _;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
 use plg_store::commit::{CommitError, Written, was_committed};
 use plg_store::{StoreError, connect, record_batch};
 use sea_orm::DatabaseConnection;
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// How long, and how far apart, the outcome of a lost COMMIT is asked for: as long as a request still
@@ -50,11 +53,21 @@ impl Lane {
                 self.shared.batch,
                 self.shared.hotels_per_transaction,
             );
-            self.process(jobs).await;
+            self.process_safely(jobs).await;
         }
         if let Some(connection) = self.connection.take() {
             // The transactions are done; a failure to say goodbye loses nothing.
             let _ = connection.close().await;
+        }
+    }
+
+    /// A mistake in the service costs the batch that hits it, and no more: a lane that died would leave
+    /// its hotels without service.
+    async fn process_safely(&mut self, jobs: Vec<Job>) {
+        // What the panic left behind is dropped: the connection, with whatever it was doing.
+        if AssertUnwindSafe(self.process(jobs)).catch_unwind().await.is_err() {
+            tracing::error!("a batch was given up: a bug, please report what the log says above");
+            self.drop_connection();
         }
     }
 
@@ -132,8 +145,16 @@ impl Lane {
             }
         };
         let now = || shared.clock.now();
-        match record_batch(connection, &shared.plans, now, commands).await {
-            Ok(answers) => Ok(answers),
+        let began = Instant::now();
+        let result = record_batch(connection, &shared.plans, now, commands).await;
+        shared.metrics.batch(BatchOutcome::of(&result), commands.len(), began.elapsed());
+        match result {
+            Ok(answers) => {
+                for (command, answer) in commands.iter().zip(&answers) {
+                    shared.metrics.decided(command.event().event_type.name(), answer);
+                }
+                Ok(answers)
+            }
             Err(CommitError::Failed(StoreError::Unavailable(cause))) => {
                 tracing::warn!(%cause, "database lost");
                 self.drop_connection();

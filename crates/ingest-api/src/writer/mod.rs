@@ -8,6 +8,7 @@ mod lane;
 mod packing;
 mod ticket;
 
+use crate::metrics::Metrics;
 use lane::Lane;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
@@ -65,6 +66,7 @@ struct Part {
 /// What every lane needs to know.
 struct Shared {
     url: DatabaseUrl,
+    metrics: Arc<Metrics>,
     plans: Arc<Plans>,
     clock: SharedClock,
     batch: usize,
@@ -79,6 +81,7 @@ struct Entrance {
 /// The entrance to the lanes.
 pub struct Writer {
     entrances: Vec<Entrance>,
+    queue: usize,
     hotels_per_job: usize,
     hasher: BuildHasherDefault<DefaultHasher>,
 }
@@ -95,9 +98,11 @@ impl Writer {
         url: &DatabaseUrl,
         plans: Arc<Plans>,
         clock: SharedClock,
+        metrics: Arc<Metrics>,
     ) -> (Self, Lanes) {
         let shared = Arc::new(Shared {
             url: url.clone(),
+            metrics,
             plans,
             clock,
             batch: settings.batch,
@@ -117,8 +122,26 @@ impl Writer {
             tasks.push(tokio::spawn(Lane::new(Arc::clone(&shared), queue).run()));
         }
         let hotels_per_job = shared.hotels_per_transaction;
-        let writer = Self { entrances, hotels_per_job, hasher: BuildHasherDefault::default() };
+        let (queue, hasher) = (settings.queue, BuildHasherDefault::default());
+        let writer = Self { entrances, queue, hotels_per_job, hasher };
         (writer, Lanes(Mutex::new(tasks)))
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub const fn lanes(&self) -> usize {
+        self.entrances.len()
+    }
+
+    /// How many of them work.
+    #[must_use]
+    pub fn lanes_alive(&self) -> usize {
+        self.entrances.iter().filter(|entrance| !entrance.jobs.is_closed()).count()
+    }
+
+    /// Events that wait in each lane, or are being recorded.
+    pub fn queued(&self) -> impl Iterator<Item = usize> {
+        self.entrances.iter().map(|entrance| self.queue - entrance.places.available_permits())
     }
 
     /// Records one command.

@@ -52,7 +52,9 @@ impl Ticket {
         }
         match reply {
             Ok(Ok(results)) => results,
-            Ok(Err(_)) => self.all(|| WriteError::ShuttingDown),
+            // Its lane is gone, or has stumbled over the batch that it was in.
+            Ok(Err(_)) if self.claim.take() => self.all(|| WriteError::ShuttingDown),
+            Ok(Err(_)) => self.all(|| WriteError::OutcomeUnknown),
             Err(_) => self.all(|| WriteError::OutcomeUnknown),
         }
     }
@@ -83,8 +85,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_whose_lane_has_died_is_answered_at_once() {
-        let (ticket, reply, _claim) = Ticket::new(1);
+        let (ticket, reply, claim) = Ticket::new(1);
         drop(reply);
         assert!(matches!(ticket.results().await[..], [Err(WriteError::ShuttingDown)]));
+        assert!(!claim.take(), "nobody must record it any more");
+
+        let (ticket, reply, claim) = Ticket::new(1);
+        assert!(claim.take());
+        drop(reply);
+        assert!(matches!(ticket.results().await[..], [Err(WriteError::OutcomeUnknown)]));
     }
 }

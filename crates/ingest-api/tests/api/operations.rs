@@ -1,11 +1,14 @@
 //! Health, the list of reconciliation runs, and when the service does not start at all.
 
 use crate::support::{HOTEL, NOON, Service, assert_created, assert_invalid, assert_problem};
+use chrono::{DateTime, Utc};
 use ingest_api::Application;
-use plg_service::Settings;
+use plg_service::{Clock, Settings};
 use plg_testkit::{Backend, TestApp, TestClock, TestDatabase, ledger};
 use rstest::rstest;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// What the service says when it does not start.
@@ -39,6 +42,55 @@ async fn it_is_not_ready_when_the_schema_is_behind(
     assert!(answer.body["detail"].as_str().expect("text").contains("migrate up"), "{answer:?}");
     assert!(answer.retry_after.is_some());
     assert_eq!(t.get("/livez").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_ready_on_a_database_that_takes_no_writes() {
+    let t = Service::start(Backend::Postgres).await;
+    assert_eq!(t.get("/readyz").await.status, 200);
+    let read_only = "do $$ begin execute format('alter database %I set \
+                     default_transaction_read_only = on', current_database()); end $$";
+    ledger::damage(&t.books().await, read_only).await;
+    // Connections learn of it when they are made.
+    let replica = t.replica().await;
+    let answer = replica.get("/readyz").await;
+    assert_problem(&answer, (503, "database_unavailable"), None);
+    assert!(answer.body["detail"].as_str().expect("text").contains("standby"), "{answer:?}");
+    let answer = replica.import(HOTEL, "job").await;
+    assert_problem(&answer, (503, "database_unavailable"), None);
+}
+
+/// Stumbles when it is told to, the next time that it is asked.
+struct Stumbling {
+    clock: TestClock,
+    stumbles: AtomicBool,
+}
+
+impl Clock for Stumbling {
+    fn now(&self) -> DateTime<Utc> {
+        assert!(!self.stumbles.swap(false, Ordering::SeqCst), "the clock stumbles");
+        self.clock.now()
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bug_costs_the_batch_that_hits_it_and_no_more(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let clock = TestClock::at(NOON);
+    let stumbling = Arc::new(Stumbling { clock, stumbles: AtomicBool::new(false) });
+    let app = TestApp::start_by(&database.settings(), stumbling.clone()).await;
+    assert_created(&app.api.import(HOTEL, "job-1").await);
+    stumbling.stumbles.store(true, Ordering::SeqCst);
+    let answer = app.api.import(HOTEL, "job-2").await;
+    assert_problem(&answer, (503, "outcome_unknown"), None);
+    assert!(!stumbling.stumbles.load(Ordering::SeqCst), "nobody has asked for the time");
+    assert_created(&app.api.import(HOTEL, "job-2").await);
+    assert_eq!(app.api.get("/livez").await.status, 200);
+    assert_eq!(app.api.get("/readyz").await.status, 200);
+    ledger::assert_balanced(&database.connect().await).await;
 }
 
 #[rstest]

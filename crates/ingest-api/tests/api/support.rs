@@ -62,6 +62,18 @@ impl Service {
         TestApp::start_with(&self.settings, &self.clock).await.api
     }
 
+    /// What it counts about itself: the value of one series, 0 where there is none.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let text = self.app.metrics.text("/metrics").await;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    /// Everything that it counts about itself.
+    pub(crate) async fn metrics(&self) -> String {
+        self.app.metrics.text("/metrics").await
+    }
+
     /// A way into the database behind the service's back.
     pub(crate) async fn books(&self) -> DatabaseConnection {
         self.database.connect().await

@@ -4,6 +4,7 @@ use crate::load::{ALL_JOBS, Load, Retry, register_hotels};
 use crate::queue::{SMALL_QUEUE, StandingStill, assert_all_recorded, fill_queue};
 use crate::support::Service;
 use futures_util::StreamExt as _;
+use plg_testkit::app::hotel;
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
 use std::net::{SocketAddr, TcpStream};
@@ -35,6 +36,27 @@ async fn a_service_told_to_stop_answers_what_it_accepted(
     let db = database.connect().await;
     told.assert_true(&db).await;
     told.assert_unanswered_is_not_stored(&db).await;
+}
+
+/// Whoever balances the load has time to notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_fails_first_and_requests_are_served_until_the_end() {
+    const AN_HOUR: &[(&str, &str)] = &[("PLG__SERVER__READY_GRACE_SECONDS", "3600")];
+
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let service = Service::start(database.url(), AN_HOUR);
+    let api = service.api.clone();
+    assert_eq!(api.get("/readyz").await.status, 200);
+    service.signal("-TERM");
+    let mut answer = api.get("/readyz").await;
+    while answer.status == 200 {
+        answer = api.get("/readyz").await;
+    }
+    assert_eq!((answer.status, answer.code()), (503, "shutting_down"));
+    assert_eq!(api.get("/livez").await.status, 200);
+    assert_eq!(api.import(hotel(1), "job").await.status, 201);
+    // Asked again, it stops at once.
+    assert!(service.terminate().success());
 }
 
 /// Those that wait for the database at that moment are accepted, too.

@@ -41,6 +41,10 @@ impl Service {
         self.process.address
     }
 
+    pub(crate) fn signal(&self, signal: &str) {
+        block_in_place(|| self.process.signal(signal));
+    }
+
     pub(crate) fn kill(self) {
         block_in_place(|| self.process.kill());
     }

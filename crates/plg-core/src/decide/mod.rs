@@ -46,9 +46,8 @@ pub struct HotelState {
 }
 
 /// What became of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
 pub enum Outcome {
     /// The event stands in the log, and counts.
     Recorded,
@@ -60,6 +59,26 @@ pub enum Outcome {
     SuppressedDailyCap,
     /// The quota has no unit left.
     QuotaExceeded,
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl Outcome {
+    /// Its name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Duplicate => "duplicate",
+            Self::SuppressedSession => "suppressed_session",
+            Self::SuppressedDailyCap => "suppressed_daily_cap",
+            Self::QuotaExceeded => "quota_exceeded",
+        }
+    }
 }
 
 /// A counter against its limit, after a command.

@@ -16,7 +16,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// Stores a new key, as `ingest-api keys create` does.
-async fn store_key(t: &Service, scopes: &[Scope], hotels: Option<&[Uuid]>) -> (Uuid, String) {
+pub(crate) async fn store_key(
+    t: &Service,
+    scopes: &[Scope],
+    hotels: Option<&[Uuid]>,
+) -> (Uuid, String) {
     let (key_id, key) = key::generate().expect("random numbers");
     let hotels = hotels.map(|hotels| hotels.iter().copied().map(HotelId).collect());
     let stored = ApiKey {

@@ -1,0 +1,49 @@
+//! `/metrics`, on a port of its own: it is not for those who call the API.
+
+use super::{ConnectionLabels, LaneLabels, rollups};
+use crate::app::State;
+use crate::problem::{Code, Problem};
+use actix_web::dev::Server;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use plg_store::rollup::runs;
+use std::net::TcpListener;
+
+const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves `/metrics` until it is stopped.
+pub(crate) fn serve(listener: TcpListener, state: web::Data<State>) -> std::io::Result<Server> {
+    let app = move || App::new().app_data(state.clone()).route("/metrics", web::get().to(scrape));
+    Ok(HttpServer::new(app)
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen(listener)?
+        .run())
+}
+
+/// What is counted, with what is looked up now.
+async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
+    let metrics = &state.metrics;
+    for (lane, queued) in (0..).zip(state.writer.queued()) {
+        metrics.queued.get_or_create(&LaneLabels { lane }).set(signed(queued));
+    }
+    metrics.lanes_alive.set(signed(state.writer.lanes_alive()));
+    metrics.draining.set(i64::from(state.health.is_draining()));
+    let (open, idle) = state.reader.connections();
+    for (state, count) in [("idle", idle), ("used", open.saturating_sub(idle))] {
+        metrics.connections.get_or_create(&ConnectionLabels { state }).set(signed(count));
+    }
+    // Without a database the rest is still worth reading.
+    let runs = state.reader.read(|db| async move { runs::list(&db, rollups::RUNS).await }).await;
+    if let Ok(runs) = runs {
+        metrics.rollups.set(&runs);
+    }
+    let text = metrics.text();
+    let text = text.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).body(text))
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,171 @@
+//! What the service counts about itself. No label names a hotel, a user or a key: the number of series
+//! is bounded by the API.
+
+pub(crate) mod exporter;
+mod rollups;
+
+use plg_core::decide::Answer;
+use plg_store::commit::CommitError;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use rollups::RollupMetrics;
+use std::time::Duration;
+
+/// A request, as it is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    pub(crate) method: &'static str,
+    pub(crate) route: String,
+    pub(crate) status: u16,
+    /// The code of the problem; empty where there was none.
+    pub(crate) code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    method: &'static str,
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    event_type: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabels {
+    lane: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BatchLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    state: &'static str,
+}
+
+/// How a transaction of a lane ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BatchOutcome {
+    Committed,
+    Failed,
+    Unknown,
+}
+
+impl BatchOutcome {
+    /// What became of the transaction that ended so.
+    pub(crate) const fn of<T>(result: &Result<T, CommitError>) -> Self {
+        match result {
+            Ok(_) => Self::Committed,
+            Err(CommitError::Failed(_)) => Self::Failed,
+            Err(CommitError::Unknown { .. }) => Self::Unknown,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Every metric of the service.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    events: Family<EventLabels, Counter>,
+    batches: Family<BatchLabels, Counter>,
+    batch_events: Histogram,
+    commit_seconds: Histogram,
+    queued: Family<LaneLabels, Gauge>,
+    connections: Family<ConnectionLabels, Gauge>,
+    lanes_alive: Gauge,
+    draining: Gauge,
+    rollups: RollupMetrics,
+}
+
+/// 1 ms to 4 s: where an answer is expected, and how long the slowest may take.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 13))
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("plg");
+        let version = vec![("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("build", "Which program this is", Info::new(version));
+        let metrics = Self {
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            events: Family::default(),
+            batches: Family::default(),
+            batch_events: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            commit_seconds: seconds(),
+            queued: Family::default(),
+            connections: Family::default(),
+            lanes_alive: Gauge::default(),
+            draining: Gauge::default(),
+            rollups: RollupMetrics::register(&mut registry),
+            registry: Registry::default(),
+        };
+        let r = &mut registry;
+        r.register("http_requests", "Requests answered", metrics.requests.clone());
+        let help = "Time from a request's head to its answer";
+        let request_seconds = metrics.request_seconds.clone();
+        r.register_with_unit("http_request_duration", help, Unit::Seconds, request_seconds);
+        r.register("events", "Events decided, by outcome", metrics.events.clone());
+        r.register("writer_batches", "Transactions of the lanes", metrics.batches.clone());
+        let help = "Events in a transaction";
+        r.register("writer_batch_events", help, metrics.batch_events.clone());
+        let help = "Time of a transaction, from its begin to its commit";
+        let commit_seconds = metrics.commit_seconds.clone();
+        r.register_with_unit("writer_commit_duration", help, Unit::Seconds, commit_seconds);
+        r.register("writer_queued_events", "Events that wait in a lane", metrics.queued.clone());
+        let help = "Connections of the reading pool";
+        r.register("database_connections", help, metrics.connections.clone());
+        r.register("writer_lanes_alive", "Lanes at work", metrics.lanes_alive.clone());
+        r.register("draining", "1 while the service is stopping", metrics.draining.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&self, labels: &RequestLabels, took: Duration) {
+        let route = RouteLabels { method: labels.method, route: labels.route.clone() };
+        self.request_seconds.get_or_create(&route).observe(took.as_secs_f64());
+        self.requests.get_or_create(labels).inc();
+    }
+
+    /// A lane has ended a transaction.
+    pub(crate) fn batch(&self, outcome: BatchOutcome, events: usize, took: Duration) {
+        self.batches.get_or_create(&BatchLabels { outcome: outcome.name() }).inc();
+        #[expect(clippy::cast_precision_loss, reason = "at most a thousand")]
+        self.batch_events.observe(events as f64);
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An event was decided.
+    pub(crate) fn decided(&self, event_type: &'static str, answer: &Answer) {
+        let labels = EventLabels { event_type, outcome: answer.outcome.name() };
+        self.events.get_or_create(&labels).inc();
+    }
+
+    /// Everything, as Prometheus reads it.
+    fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

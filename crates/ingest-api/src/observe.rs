@@ -1,0 +1,74 @@
+//! What is noted of every request: its metrics, one line in the log, and its place in a trace. Never a
+//! body, a query or a credential.
+
+use crate::access::limits::Allowance;
+use crate::app::State;
+use crate::metrics::RequestLabels;
+use crate::problem::Code;
+use crate::trace::{self, Trace};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, web};
+use std::fmt::Display;
+use std::time::Instant;
+use tracing::Instrument as _;
+
+/// A route that does not exist, and what was answered before a route was looked for.
+const NO_ROUTE: &str = "none";
+
+/// Around everything else.
+pub(crate) async fn observe<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let began = Instant::now();
+    let trace = Trace::of(request.headers());
+    let span = tracing::info_span!("request", trace_id = %trace.id());
+    let mut response = next.call(request).instrument(span.clone()).await?;
+
+    let took = began.elapsed();
+    let request = response.request();
+    let code = response.response().extensions().get::<Code>().map_or("", |code| code.name());
+    let labels = RequestLabels {
+        method: method(request.method()),
+        route: request.match_pattern().unwrap_or_else(|| NO_ROUTE.to_owned()),
+        status: response.status().as_u16(),
+        code,
+    };
+    span.in_scope(|| {
+        tracing::info!(
+            target: "ingest_api::request",
+            method = labels.method,
+            path = request.path(),
+            status = labels.status,
+            code,
+            micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "answered"
+        );
+    });
+    if let Some(state) = request.app_data::<web::Data<State>>() {
+        state.metrics.answered(&labels, took);
+    }
+    let allowance = request.extensions().get::<Allowance>().copied();
+    insert(&mut response, trace::HEADER, trace);
+    if let Some(allowance) = allowance {
+        insert(&mut response, "ratelimit", allowance.left());
+        insert(&mut response, "ratelimit-policy", allowance.policy());
+    }
+    Ok(response)
+}
+
+fn insert<B>(response: &mut ServiceResponse<B>, name: &'static str, value: impl Display) {
+    if let Ok(value) = HeaderValue::from_str(&value.to_string()) {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// Anybody may invent methods; there are no more series for that.
+fn method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}

@@ -1,0 +1,85 @@
+//! How many requests a credential may send.
+
+use crate::support::{HOTEL, NOON, OTHER_HOTEL, Service, assert_problem};
+use chrono::TimeDelta;
+use plg_core::access::Scope;
+use plg_service::settings::RateLimit;
+use plg_testkit::Backend;
+use plg_testkit::app::{Answer, USER};
+use serde_json::json;
+use uuid::Uuid;
+
+async fn limited(keys: u32, tokens: u32) -> Service {
+    Service::start_with(Backend::Sqlite, NOON, |settings| {
+        settings.rate_limit.keys = RateLimit { requests: keys, seconds: 10 };
+        settings.rate_limit.tokens = RateLimit { requests: tokens, seconds: 60 };
+    })
+    .await
+}
+
+async fn token(t: &Service, hotel: Uuid, user: Uuid) -> String {
+    let answer = t.post("/v1/session-tokens", &json!({ "hotel_id": hotel, "user_id": user })).await;
+    answer.body["token"].as_str().expect("a token").to_owned()
+}
+
+fn left(answer: &Answer) -> (Option<&str>, Option<&str>) {
+    (answer.header("ratelimit"), answer.header("ratelimit-policy"))
+}
+
+fn usage(hotel: Uuid) -> String {
+    format!("/v1/hotels/{hotel}/usage")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_may_send_so_many_requests_and_then_waits() {
+    let t = limited(0, 3).await;
+    let browser = t.with(Some(&token(&t, HOTEL, USER).await));
+    let policy = Some("\"token\";q=3;w=60");
+    for expected in ["\"token\";r=2;t=20", "\"token\";r=1;t=40", "\"token\";r=0;t=60"] {
+        let answer = browser.get(&usage(HOTEL)).await;
+        assert_eq!((answer.status, left(&answer)), (200, (Some(expected), policy)));
+    }
+    let answer = browser.get(&usage(HOTEL)).await;
+    assert_problem(&answer, (429, "rate_limited"), None);
+    assert_eq!(left(&answer), (Some("\"token\";r=0;t=60"), policy));
+    let wait: i64 = answer.retry_after.expect("a number").parse().expect("a number");
+    // Another token of the same user is no other browser; another user, and another hotel, are.
+    t.wait(TimeDelta::seconds(1));
+    let same = t.with(Some(&token(&t, HOTEL, USER).await));
+    assert_eq!(same.get(&usage(HOTEL)).await.status, 429);
+    let other = t.with(Some(&token(&t, HOTEL, Uuid::from_u128(8)).await));
+    assert_eq!(other.get(&usage(HOTEL)).await.status, 200);
+    let other = t.with(Some(&token(&t, OTHER_HOTEL, USER).await));
+    assert_eq!(other.get(&usage(OTHER_HOTEL)).await.status, 200);
+    // Whoever waits as long as told is served again.
+    t.wait(TimeDelta::seconds(wait));
+    assert_eq!(browser.get(&usage(HOTEL)).await.status, 200);
+    assert_eq!(browser.get(&usage(HOTEL)).await.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_limited_apart_from_tokens_and_from_each_other() {
+    let t = limited(2, 0).await;
+    let browser = token(&t, HOTEL, USER).await;
+    let (_, one) = crate::access::store_key(&t, &[Scope::UsageRead], None).await;
+    let (_, other) = crate::access::store_key(&t, &[Scope::UsageRead], None).await;
+    for key in [&one, &other] {
+        let backend = t.with(Some(key));
+        let statuses = [(); 3].map(|()| usage(HOTEL));
+        let mut answers = Vec::new();
+        for path in &statuses {
+            answers.push(backend.get(path).await.status);
+        }
+        assert_eq!(answers, [200, 200, 429]);
+    }
+    // No limit is no header.
+    let answer = t.with(Some(&browser)).get(&usage(HOTEL)).await;
+    assert_eq!((answer.status, left(&answer)), (200, (None, None)));
+    // Nobody is limited by what others try in vain.
+    let stranger = t.with(Some("plg_00000000000000000000000000000000_x"));
+    for _ in 0..5 {
+        assert_eq!(stranger.get(&usage(HOTEL)).await.status, 401);
+    }
+    let open = t.with(None).get("/livez").await;
+    assert_eq!((open.status, left(&open)), (200, (None, None)));
+}
