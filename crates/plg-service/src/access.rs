@@ -43,6 +43,8 @@ pub struct JwtSettings {
     secret_file: String,
     /// Of the others: a file with a JSON Web Key Set.
     pub jwks_file: String,
+    /// Or the URL of one.
+    pub jwks_url: String,
     /// What `iss` must be.
     pub issuer: String,
     /// What `aud` must be, or contain.
@@ -87,6 +89,9 @@ pub enum SecretError {
     /// Which of the two?
     #[error("set either {0} or {0}_file, not both")]
     Both(&'static str),
+    /// Which of the two?
+    #[error("set either access.jwt.jwks_file or access.jwt.jwks_url, not both")]
+    TwoKeySets,
     /// A setting that another one needs.
     #[error("access.jwt.algorithm is set, so {0} must be set too")]
     Missing(&'static str),
@@ -116,13 +121,18 @@ impl AccessSettings {
         read("access.previous_session_secret", &mut self.previous_session_secret, "")?;
         let jwt = &mut self.jwt;
         read("access.jwt.secret", &mut jwt.secret, &jwt.secret_file)?;
+        if !jwt.jwks_file.is_empty() && !jwt.jwks_url.is_empty() {
+            return Err(SecretError::TwoKeySets);
+        }
         let missing = match jwt.algorithm {
             JwtAlgorithm::None => return Ok(()),
             _ if jwt.issuer.is_empty() => Some("access.jwt.issuer"),
             _ if jwt.audience.is_empty() => Some("access.jwt.audience"),
             JwtAlgorithm::HS256 if !is_set(&jwt.secret) => Some("access.jwt.secret"),
             JwtAlgorithm::HS256 => None,
-            _ if jwt.jwks_file.is_empty() => Some("access.jwt.jwks_file"),
+            _ if jwt.jwks_file.is_empty() && jwt.jwks_url.is_empty() => {
+                Some("access.jwt.jwks_file or access.jwt.jwks_url")
+            }
             _ => None,
         };
         missing.map_or(Ok(()), |key| Err(SecretError::Missing(key)))

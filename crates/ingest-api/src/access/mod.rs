@@ -8,6 +8,7 @@
 pub mod development;
 pub mod guard;
 pub mod key;
+mod keyset;
 pub(crate) mod limits;
 pub mod permit;
 mod ring;
@@ -57,10 +58,10 @@ pub enum AccessError {
         cause: std::io::Error,
     },
     /// A key set that cannot be used.
-    #[error("access.jwt.jwks_file {file:?}: {cause}")]
+    #[error("the key set of access.jwt, {place:?}: {cause}")]
     KeySet {
-        /// Its name.
-        file: String,
+        /// Its file or URL.
+        place: String,
         /// What is wrong.
         cause: String,
     },
@@ -119,7 +120,7 @@ impl Access {
         let everything = Arc::new(Caller::Service(Grant::everything()));
         let limits = Limits::new(settings.rate_limit, &clock);
         tokio::spawn(limits::keep_small(Arc::downgrade(&limits)));
-        let tokens = Tokens::new(&access, clock)?;
+        let tokens = Tokens::new(&access, clock).await?;
         Ok((Self { root, everything, ring, tokens, limits }, development))
     }
 

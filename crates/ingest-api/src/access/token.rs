@@ -4,15 +4,16 @@
 //! pinned by configuration. Issuer, audience, expiry and clock skew are checked here for all.
 
 use super::AccessError;
+use super::keyset::KeySet;
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::jwk::{Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use plg_core::ids::{HotelId, UserId};
 use plg_service::SharedClock;
 use plg_service::access::{AccessSettings, JwtAlgorithm, JwtSettings, is_set};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// `iss` and `aud` of our own tokens.
 const OWN_NAME: &str = "plg";
@@ -49,7 +50,7 @@ pub struct Tokens {
 }
 
 struct Verifier {
-    keys: Vec<Key>,
+    keys: Arc<KeySet>,
     validation: Validation,
     algorithm: Algorithm,
     user_claim: String,
@@ -58,33 +59,16 @@ struct Verifier {
     life_max: Option<i64>,
 }
 
-/// A key that signs tokens, and its name in their headers if it has one.
-struct Key {
-    kid: Option<String>,
-    key: DecodingKey,
-}
-
-impl Key {
-    fn of_secret(secret: &SecretString) -> Self {
-        let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-        Self { kid: None, key }
-    }
-
-    fn may_have_signed(&self, kid: Option<&str>) -> bool {
-        match (kid, self.kid.as_deref()) {
-            (Some(kid), Some(own)) => kid == own,
-            _ => true,
-        }
-    }
-}
-
 impl Tokens {
-    pub(super) fn new(access: &AccessSettings, clock: SharedClock) -> Result<Self, AccessError> {
+    pub(super) async fn new(
+        access: &AccessSettings,
+        clock: SharedClock,
+    ) -> Result<Self, AccessError> {
         let secret = access.session_secret.expose_secret();
         let signer = EncodingKey::from_secret(secret.as_bytes());
         let own = [&access.session_secret, &access.previous_session_secret];
         let own = own.into_iter().filter(|secret| is_set(secret)).map(|secret| Verifier {
-            keys: vec![Key::of_secret(secret)],
+            keys: KeySet::of_secret(secret),
             validation: validation(Algorithm::HS256, OWN_NAME, OWN_NAME),
             algorithm: Algorithm::HS256,
             user_claim: "sub".to_owned(),
@@ -92,7 +76,7 @@ impl Tokens {
             life_max: Some(access.session_seconds.into()),
         });
         let mut verifiers: Vec<Verifier> = own.collect();
-        verifiers.extend(of_login(&access.jwt)?);
+        verifiers.extend(of_login(&access.jwt).await?);
         Ok(Self {
             signer,
             verifiers,
@@ -160,12 +144,12 @@ fn validation(algorithm: Algorithm, issuer: &str, audience: &str) -> Validation 
 }
 
 /// The verifier of tokens that the deployment's own login signs, if there is one.
-fn of_login(jwt: &JwtSettings) -> Result<Option<Verifier>, AccessError> {
+async fn of_login(jwt: &JwtSettings) -> Result<Option<Verifier>, AccessError> {
     let (algorithm, keys) = match jwt.algorithm {
         JwtAlgorithm::None => return Ok(None),
-        JwtAlgorithm::HS256 => (Algorithm::HS256, vec![Key::of_secret(&jwt.secret)]),
-        JwtAlgorithm::RS256 => (Algorithm::RS256, key_set(&jwt.jwks_file)?),
-        JwtAlgorithm::EdDsa => (Algorithm::EdDSA, key_set(&jwt.jwks_file)?),
+        JwtAlgorithm::HS256 => (Algorithm::HS256, KeySet::of_secret(&jwt.secret)),
+        JwtAlgorithm::RS256 => (Algorithm::RS256, KeySet::of_login(jwt).await?),
+        JwtAlgorithm::EdDsa => (Algorithm::EdDSA, KeySet::of_login(jwt).await?),
     };
     Ok(Some(Verifier {
         keys,
@@ -175,20 +159,6 @@ fn of_login(jwt: &JwtSettings) -> Result<Option<Verifier>, AccessError> {
         hotel_claim: jwt.hotel_claim.clone(),
         life_max: None,
     }))
-}
-
-fn key_set(file: &str) -> Result<Vec<Key>, AccessError> {
-    let error = |cause: String| AccessError::KeySet { file: file.to_owned(), cause };
-    let text = std::fs::read_to_string(file).map_err(|cause| error(cause.to_string()))?;
-    let set: JwkSet = serde_json::from_str(&text).map_err(|cause| error(cause.to_string()))?;
-    if set.keys.is_empty() {
-        return Err(error("holds no key".to_owned()));
-    }
-    let key = |jwk: &Jwk| {
-        let key = DecodingKey::from_jwk(jwk).map_err(|cause| error(cause.to_string()))?;
-        Ok(Key { kid: jwk.common.key_id.clone(), key })
-    };
-    set.keys.iter().map(key).collect()
 }
 
 impl Verifier {
@@ -232,8 +202,12 @@ impl Verifier {
 
     /// What the token says, once its signature, issuer and audience are right.
     fn claims(&self, token: &str, kid: Option<&str>) -> Result<Map<String, Value>, TokenError> {
-        let mut keys = self.keys.iter().filter(|key| key.may_have_signed(kid));
-        let verified = keys.find_map(|key| {
+        let keys = self.keys.keys();
+        let mut candidates = keys.iter().filter(|key| key.may_have_signed(kid)).peekable();
+        if let (None, Some(kid)) = (candidates.peek(), kid) {
+            self.keys.look_for(kid);
+        }
+        let verified = candidates.find_map(|key| {
             jsonwebtoken::decode(token, &key.key, &self.validation).ok().map(|token| token.claims)
         });
         verified.ok_or(TokenError::Invalid)

@@ -2,6 +2,7 @@
 
 mod forged;
 mod keys;
+mod login;
 mod start;
 mod table;
 mod tokens;

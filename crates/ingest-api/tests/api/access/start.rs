@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use ingest_api::Application;
 use plg_core::access::Scope;
 use plg_service::Settings;
+use plg_service::access::JwtAlgorithm;
 use plg_testkit::{Backend, TestApp, TestClock, TestDatabase};
 use reqwest::Method;
 use rstest::rstest;
@@ -43,6 +44,25 @@ async fn it_needs_a_key_and_a_secret(#[case] backend: Backend, #[case] host: &st
     assert!(said.contains("PLG__ACCESS__SESSION_SECRET"), "{said}");
     settings.access.session_secret = SecretString::from("0123456789abcdef0123456789abcdef");
     TestApp::start_with(&settings, &t.clock).await;
+}
+
+#[rstest]
+#[case::on_its_way_anybody_could_change_it("http://login.example/keys", "must be https")]
+#[case::no_url("login.example", "is no URL")]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_needs_a_key_set_that_it_can_trust(#[case] url: &str, #[case] expected: &str) {
+    let t = Service::start(Backend::Sqlite).await;
+    let mut settings = t.database.settings();
+    let jwt = &mut settings.access.jwt;
+    jwt.algorithm = JwtAlgorithm::RS256;
+    jwt.issuer = "https://login.example".to_owned();
+    jwt.audience = "usage".to_owned();
+    jwt.jwks_url = url.to_owned();
+    let said = complaint(&settings).await;
+    assert!(said.contains(expected) && said.contains(url), "{said}");
+    settings.access.jwt.jwks_file = "/etc/keys.json".to_owned();
+    let said = complaint(&settings).await;
+    assert!(said.contains("not both"), "{said}");
 }
 
 /// SQLite only: the embedded default is what people try first.
