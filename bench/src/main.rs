@@ -9,6 +9,7 @@ mod compare;
 mod load;
 mod report;
 mod server;
+mod slow;
 
 use clap::{Parser, Subcommand};
 use load::{Load, What};
@@ -31,6 +32,15 @@ enum Command {
     All {
         /// Seconds of each measurement
         #[arg(long, default_value_t = 6)]
+        seconds: u64,
+        /// Rounds; each measures everything once, in turn
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// A client that works, beside a thousand sockets that send as slowly as they can
+    SlowSockets {
+        /// Seconds of each measurement
+        #[arg(long, default_value_t = 8)]
         seconds: u64,
         /// Rounds; each measures everything once, in turn
         #[arg(long, default_value_t = 3)]
@@ -72,6 +82,9 @@ fn main() {
         match Arguments::parse().command {
             Command::All { seconds, rounds } => {
                 compare::run(Duration::from_secs(seconds), rounds).await;
+            }
+            Command::SlowSockets { seconds, rounds } => {
+                slow::run(Duration::from_secs(seconds), rounds).await;
             }
             Command::Load { address, connections, hotels, seconds, rate, what, key } => {
                 let duration = Duration::from_secs(seconds);
