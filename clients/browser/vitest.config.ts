@@ -1,5 +1,13 @@
 import { defineConfig } from "vitest/config";
 
+/** One service, one app and one browser, which the files share one after the other. */
+const browser = {
+  globalSetup: "tests/browser/support/setup.ts",
+  fileParallelism: false,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+
 export default defineConfig({
   test: {
     projects: [
@@ -11,17 +19,8 @@ export default defineConfig({
           unstubGlobals: true,
         },
       },
-      {
-        test: {
-          name: "browser",
-          include: ["tests/browser/**/*.test.ts"],
-          globalSetup: "tests/browser/support/setup.ts",
-          // One service, one app and one browser, which the files share one after the other.
-          fileParallelism: false,
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
-        },
-      },
+      { test: { ...browser, name: "browser", include: ["tests/browser/**/*.test.ts"] } },
+      { test: { ...browser, name: "screenshots", include: ["tests/browser/screenshots.ts"] } },
     ],
   },
 });

@@ -20,7 +20,7 @@ const FIGURES = [
     label: "RevPAR",
     value: "€ 121",
     change: "+11 %",
-    note: "on last November",
+    note: "on last year",
   },
 ];
 

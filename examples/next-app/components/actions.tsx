@@ -25,6 +25,7 @@ export function Actions() {
 
   const run = useAction(async (kind: Kind) => {
     setBusy(kind);
+    setMessage("");
     const response = await ask(kind).catch(() => undefined);
     setBusy(undefined);
     if (response?.status === 402) return setRefusal(await response.json());

@@ -34,8 +34,7 @@ export function UpgradeModal({ refusal, onClose }: { refusal: Refusal; onClose: 
         You have used all {refusal.limit} {refusal.quota} of this month
       </h2>
       <p>
-        Upgrade to go on now, and keep everything that you have. Otherwise your {refusal.quota}{" "}
-        start anew on {day(refusal.resetsAt)}.
+        Upgrade to go on now. Otherwise your {refusal.quota} reset on {day(refusal.resetsAt)}.
       </p>
       <div className="modal-actions">
         <button onClick={() => dialog.current?.close()}>Not now</button>

@@ -18,7 +18,7 @@ export function UsagePanel() {
       <Meter quota="exports" label="Report exports" />
       <Meter quota="active_users" label="Team seats" />
       <p className="fine">
-        {usage ? `Starts anew on ${day(usage.resets_at)}. ` : ""}
+        <span>{usage && `Resets on ${day(usage.resets_at)}`}</span>
         <Link href="/pricing">Compare plans</Link>
       </p>
     </aside>

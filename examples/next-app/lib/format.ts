@@ -1,6 +1,6 @@
 /** The day on which a month begins. */
 export const day = (time: string) =>
-  new Date(time).toLocaleDateString("en", {
+  new Date(time).toLocaleDateString("en-GB", {
     day: "numeric",
     month: "long",
     timeZone: "UTC",
