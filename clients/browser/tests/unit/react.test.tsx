@@ -1,19 +1,18 @@
 // @vitest-environment happy-dom
-import { act, cleanup, render, renderHook } from "@testing-library/react";
-import { type ReactNode, StrictMode } from "react";
+import { act, cleanup, configure, render, renderHook } from "@testing-library/react";
+import type { ReactNode } from "react";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { PlgProvider, useAction, useQuota, useTrackView, useUsage } from "../../src/react/index.js";
 import { USAGE, fakeClient, problem } from "./fake-service.js";
 
+// Around the root: further inside, StrictMode does not run effects twice.
+configure({ reactStrictMode: true });
+
 let service: ReturnType<typeof fakeClient>;
 
 function Page({ children }: { children?: ReactNode }) {
-  return (
-    <StrictMode>
-      <PlgProvider client={service.client}>{children}</PlgProvider>
-    </StrictMode>
-  );
+  return <PlgProvider client={service.client}>{children}</PlgProvider>;
 }
 
 const events = () =>
