@@ -56,7 +56,7 @@ export async function sendWithRetries(send: () => Promise<Response>): Promise<un
       error = PlgError.of(response.status, await response.json().catch(() => ({})));
       pause += 1000 * (Number(response.headers.get("retry-after")) || 0);
     } catch (cause) {
-      error = new PlgError(0, "unreachable", `${cause}`, undefined, { cause });
+      error = new PlgError(0, "unreachable", reason(cause), undefined, { cause });
     }
     if (!error.transient || attempt === RETRIES_MAX || pause > PAUSE_MAX_MS) throw error;
     await new Promise((resume) => setTimeout(resume, pause));
@@ -67,3 +67,5 @@ export async function sendWithRetries(send: () => Promise<Response>): Promise<un
 export function trimSlash(baseUrl: string): string {
   return baseUrl.replace(/\/$/, "");
 }
+
+const reason = (cause: unknown) => (cause instanceof Error ? cause.message : `${cause}`);

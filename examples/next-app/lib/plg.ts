@@ -30,6 +30,6 @@ export function errorResponse(error: unknown): Response {
   const away = error instanceof PlgError && error.code === "unreachable";
   const message = away
     ? `The service does not answer at ${PLG_URL}. Start it with \`cargo run\`.`
-    : String(error);
+    : (error as Error).message;
   return Response.json({ message }, { status: 503 });
 }

@@ -8,7 +8,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Ask whether the service is alive */
+        /**
+         * Ask whether the service is alive
+         * @description If it is not, restart it.
+         */
         get: operations["livez"];
         put?: never;
         post?: never;
@@ -27,7 +30,8 @@ export interface paths {
         };
         /**
          * Ask whether the service can work
-         * @description The database answers, and its schema is current.
+         * @description The database answers, takes writes and has the current schema; the lanes are at work; nobody has asked
+         *     the service to stop.
          */
         get: operations["readyz"];
         put?: never;
@@ -956,7 +960,10 @@ export interface operations {
     get_hotel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                "If-None-Match"?: string;
+            };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
             };
@@ -967,11 +974,20 @@ export interface operations {
             /** @description The hotel */
             200: {
                 headers: {
+                    /** @description Names this answer */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Hotel"];
                 };
+            };
+            /** @description Nothing has changed since the ETag of If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unauthenticated`: A valid credential is needed */
             401: {
@@ -1610,7 +1626,10 @@ export interface operations {
     check_quota: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                "If-None-Match"?: string;
+            };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
                 /** @description Which quota */
@@ -1623,11 +1642,20 @@ export interface operations {
             /** @description The quota now */
             200: {
                 headers: {
+                    /** @description Names this answer */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QuotaCheck"];
                 };
+            };
+            /** @description Nothing has changed since the ETag of If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unauthenticated`: A valid credential is needed */
             401: {
@@ -2073,7 +2101,10 @@ export interface operations {
                 /** @description The current one unless told; none after it. */
                 month?: components["schemas"]["Month"];
             };
-            header?: never;
+            header?: {
+                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                "If-None-Match"?: string;
+            };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
             };
@@ -2084,11 +2115,20 @@ export interface operations {
             /** @description Usage of the month */
             200: {
                 headers: {
+                    /** @description Names this answer */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Usage"];
                 };
+            };
+            /** @description Nothing has changed since the ETag of If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unauthenticated`: A valid credential is needed */
             401: {
@@ -2171,7 +2211,10 @@ export interface operations {
                 /** @description How many months, the current one included; 12 unless told. */
                 months?: number;
             };
-            header?: never;
+            header?: {
+                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                "If-None-Match"?: string;
+            };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
             };
@@ -2182,11 +2225,20 @@ export interface operations {
             /** @description Usage of the months, newest first */
             200: {
                 headers: {
+                    /** @description Names this answer */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UsageHistory"];
                 };
+            };
+            /** @description Nothing has changed since the ETag of If-None-Match */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `unauthenticated`: A valid credential is needed */
             401: {
