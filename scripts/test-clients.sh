@@ -9,10 +9,10 @@ die() { printf 'scripts/test-clients.sh: %s\n' "$*" >&2; exit 1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 node_major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)
-[ "$node_major" -ge 20 ] || die "Node.js 20 or later is missing (Debian: apt-get install nodejs npm)"
+[ "$node_major" -ge 20 ] || die "Node.js 20 or later is missing (Debian: apt-get install npm)"
 export PLG_INGEST_API=${PLG_INGEST_API:-$PWD/target/debug/ingest-api}
 [ -x "$PLG_INGEST_API" ] ||
-    die "the service is not at $PLG_INGEST_API: run \`cargo build -p ingest-api\`, or set PLG_INGEST_API"
+    die "the service is not at $PLG_INGEST_API: run \`cargo build\`, or set PLG_INGEST_API"
 export NEXT_TELEMETRY_DISABLED=1
 
 packages=()
@@ -22,7 +22,8 @@ if [ ${#packages[@]} -gt 0 ]; then
     say "installing ${packages[*]}"
     command -v apt-get >/dev/null || die "missing: ${packages[*]}"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}"
 fi
 
 # The lock file and what is installed from it are compared, so that a second run starts at once.

@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const browser = {
   globalSetup: "tests/browser/support/setup.ts",
   fileParallelism: false,
-  testTimeout: 30_000,
+  testTimeout: 90_000,
   hookTimeout: 60_000,
 };
 

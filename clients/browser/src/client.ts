@@ -37,8 +37,8 @@ export interface TrackOptions {
 export interface Client {
   /**
    * Logs an event. Never throws: resolves to what became of it, or to `undefined` when it was not
-   * delivered (`onError` is told why). What cannot be delivered for the time being is kept, and sent
-   * when the page is online again. There is no need to wait for it, even before leaving the page.
+   * delivered (`onError` is told why). What cannot be delivered for the time being is kept, and
+   * sent when the page is online again. No need to wait for it, even before leaving the page.
    */
   track(eventType: BrowserEventType, options?: TrackOptions): Promise<EventResult | undefined>;
   trackDashboardView(options?: TrackOptions): Promise<EventResult | undefined>;

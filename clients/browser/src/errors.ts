@@ -1,8 +1,8 @@
 import type { Problem, ProblemCode } from "./types.js";
 
 /**
- * Why a call failed: what the service says, or `unreachable` (no answer, or no token to ask with), or
- * `unexpected_answer` (somebody else answered, such as a proxy).
+ * Why a call failed: what the service says, or `unreachable` (no answer, or no token to ask with),
+ * or `unexpected_answer` (somebody else answered, such as a proxy).
  */
 export type ErrorCode = ProblemCode | "unreachable" | "unexpected_answer";
 

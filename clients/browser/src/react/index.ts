@@ -104,8 +104,8 @@ export function useQuota(name: QuotaName): UseQuota {
 }
 
 /**
- * Wraps a call of your backend that may move a counter. The quotas are read again after it, whatever
- * became of it.
+ * Wraps a call of your backend that may move a counter. The quotas are read again after it,
+ * whatever became of it.
  */
 export function useAction<Arguments extends unknown[], Result>(
   action: (...args: Arguments) => Promise<Result>,

@@ -34,6 +34,26 @@ test("a page without a bundler, of another origin, logs and reads", async () => 
   expect((await service.events())[0]!.session_id).toBe(session);
 });
 
+test("a visit from another origin sends two preflights more, and remembers them", async () => {
+  const { page, context } = scene;
+  const sent: string[] = [];
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("Network.enable");
+  devtools.on("Network.requestWillBeSent", ({ request: { method, url } }) => {
+    const [, path] = url.match(/(\/token|\/events|\/usage)$/) ?? [];
+    if (path) sent.push(`${method} ${path}`);
+  });
+  const visit = async () => {
+    sent.length = 0;
+    await open(page);
+    await page.evaluate(() => window.plg.getUsage());
+    return [...sent].sort();
+  };
+  const own = ["GET /token", "GET /usage", "POST /events"];
+  expect(await visit()).toEqual([...own, "OPTIONS /events", "OPTIONS /usage"].sort());
+  expect(await visit()).toEqual(own);
+});
+
 test("errors arrive with their types across origins", async () => {
   const { page } = scene;
   await open(page);

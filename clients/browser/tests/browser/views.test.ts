@@ -3,7 +3,7 @@ import { describe, expect, inject, test } from "vitest";
 import { nextOutcomes, useScene } from "./support/scene.js";
 import { startDevelopmentApp } from "./support/development-app.js";
 
-const { app } = inject("places");
+const { app, appFolder } = inject("places");
 const scene = useScene();
 
 /** Opens the dashboard, and tells what became of its view. */
@@ -79,7 +79,7 @@ test("a visit sends three requests: the token, the view, the usage", async () =>
 
 describe("in development, where StrictMode runs every effect twice", () => {
   test("a view is one request, recorded once", async () => {
-    const development = await startDevelopmentApp();
+    const development = await startDevelopmentApp(appFolder);
     try {
       const { page, service } = scene;
       let requests = 0;

@@ -52,7 +52,7 @@ describe("an action", () => {
     expect(sent[0]!.init.method).toBe("DELETE");
   });
 
-  test("refused by its quota throws what a page needs to explain it, and is not tried again", async () => {
+  test("refused by its quota throws what explains it, and is not tried again", async () => {
     const refusal = { quota: "exports", used: 30, limit: 30, resets_at: "2026-12-01T00:00:00Z" };
     const { body } = problem(402, "quota_exceeded") as { body: object };
     const { plg, sent } = fakeServer({ status: 402, body: { ...body, ...refusal } });
@@ -66,7 +66,7 @@ describe("an action", () => {
     expect(sent).toHaveLength(1);
   });
 
-  test("is tried again while the service is busy: it counts once per job, export or seat", async () => {
+  test("is tried again while the service is busy, since it counts once", async () => {
     const busy = problem(503, "outcome_unknown");
     const { plg, sent } = fakeServer(busy, new TypeError("reset"), RECORDED);
     await settled(plg.recordImport({ ...who, jobId: "j" }));

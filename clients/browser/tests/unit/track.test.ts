@@ -47,7 +47,7 @@ describe("an event", () => {
     ]);
   });
 
-  test("leaves in one request with what is tracked in the same go, each with its own answer", async () => {
+  test("shares a request with what is tracked in the same go", async () => {
     const results = [{ outcome: "recorded" }, { outcome: "suppressed_session" }];
     const { client, sent } = fakeClient([{ status: 200, body: { results } }]);
     const outcomes = await Promise.all([

@@ -3,6 +3,9 @@ import { type Browser, type BrowserContext, type Page, chromium } from "playwrig
 import { afterAll, afterEach, beforeAll, beforeEach, inject } from "vitest";
 import { type Service, startService } from "./service.js";
 
+/** For anything that a page is to show, on a machine that has other things to do. */
+const WAIT_MAX_MS = 30_000;
+
 export interface Scene {
   service: Service;
   context: BrowserContext;
@@ -21,7 +24,7 @@ export function useScene(): Scene {
   beforeEach(async () => {
     scene.service = await startService();
     scene.context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-    scene.context.setDefaultTimeout(10_000);
+    scene.context.setDefaultTimeout(WAIT_MAX_MS);
     scene.page = await scene.context.newPage();
   });
   afterEach(async () => {
