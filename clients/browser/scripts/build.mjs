@@ -23,13 +23,14 @@ export const buildStandalone = (/** @type {import("esbuild").BuildOptions} */ op
   });
 
 /** The package's entries, which share their common parts. */
-const buildEntries = () =>
+export const buildEntries = (/** @type {import("esbuild").BuildOptions} */ options = {}) =>
   build({
     ...shared,
     entryPoints: { index: "src/index.ts", react: "src/react/index.ts", server: "src/server.ts" },
     outdir: "dist",
     splitting: true,
     external: ["react"],
+    ...options,
   });
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

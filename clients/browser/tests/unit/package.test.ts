@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { createContext, runInContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { type BuildOptions, build } from "esbuild";
 import { expect, test } from "vitest";
-import { buildStandalone } from "../../scripts/build.mjs";
+import { buildEntries, buildStandalone } from "../../scripts/build.mjs";
 import { generate } from "../../scripts/generate.mjs";
 
 const CORE_MAX_BYTES = 2048;
@@ -55,6 +56,23 @@ test("no entry needs Node.js", async () => {
   for (const entry of ["index.js", "react/index.js", "server.js"]) {
     expect(await bundle(`export * from "./${entry}"`)).not.toMatch(/node:|require\(|process\./);
   }
+});
+
+test("the backend's entry runs where there is nothing but the web's own interfaces", async () => {
+  const code = await bundle('export * from "./server.js"', { format: "iife", globalName: "plg" });
+  const fetch = async (url: string) => Response.json({ url });
+  const edge = createContext({ AbortSignal, setTimeout, encodeURIComponent });
+  const { createServerClient } = runInContext(`${code};plg`, edge);
+  const client = createServerClient({ baseUrl: "https://plg.example", serviceKey: "k", fetch });
+  await expect(client.getUsage({ hotelId: "h" })).resolves.toEqual({
+    url: "https://plg.example/v1/hotels/h/usage",
+  });
+});
+
+test("server components may import the hooks' module", async () => {
+  const { outputFiles } = await buildEntries({ write: false });
+  const react = outputFiles!.find(({ path }) => path.endsWith("/react.js"))!;
+  expect(react.text).toMatch(/^"use client";/);
 });
 
 test("importing does nothing", async () => {

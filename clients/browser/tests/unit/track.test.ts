@@ -38,6 +38,13 @@ describe("an event", () => {
     expect(sent[0]!.events[0]).toMatchObject({ id: "click-1", event_data: { plan: "deluxe" } });
   });
 
+  test("that moves a counter is none that a browser may send", () => {
+    const { client } = fakeClient();
+    // @ts-expect-error: the types say so, before the service does.
+    const mistake = () => client.track("export_success");
+    expect(mistake).toBeTypeOf("function");
+  });
+
   test("of a view has a name of its own", async () => {
     const { client, sent } = fakeClient();
     await Promise.all([client.trackDashboardView(), client.trackPricingTabView()]);

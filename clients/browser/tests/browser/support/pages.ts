@@ -15,8 +15,9 @@ export async function startPages(api: string): Promise<{ url: string; stop(): Pr
   const server = createServer(async (request, response) => {
     const file = FILES[request.url!];
     if (request.url === "/token") {
-      const token = await plg.createSessionToken({ hotelId: HOTEL, userId: USER });
-      response.setHeader("content-type", "application/json").end(JSON.stringify(token));
+      const minted = plg.createSessionToken({ hotelId: HOTEL, userId: USER });
+      const refuse = () => response.writeHead(503).end();
+      await minted.then((token) => response.end(JSON.stringify(token)), refuse);
     } else if (file) {
       const text = await readFile(file[0], "utf8");
       response.setHeader("content-type", file[1]).end(text.replaceAll("{{api}}", api));

@@ -8,7 +8,7 @@ import { startPages } from "./pages.js";
 import { freePort, start } from "./processes.js";
 
 const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
-const CHROMIUM = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
+const CHROMIUM = ["/usr/bin/chromium-headless-shell"];
 const FAKETIME = ["x86_64", "aarch64"].map(
   (machine) => `/usr/lib/${machine}-linux-gnu/faketime/libfaketime.so.1`,
 );
