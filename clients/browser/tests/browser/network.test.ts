@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
-import type { Client } from "../../src/index.js";
+import type { Client, createClient } from "../../src/index.js";
 import { useScene } from "./support/scene.js";
 
 const { pages, api } = inject("places");
@@ -9,6 +9,7 @@ const scene = useScene();
 declare global {
   interface Window {
     plg: Client;
+    createClient: typeof createClient;
     getSessionId: () => string;
     view: unknown;
     errors?: string[];
@@ -90,12 +91,21 @@ test("a service that was away gets what it missed with the next event", async ()
 });
 
 test("an event is delivered though its page is left in the same moment", async () => {
-  const { page } = scene;
+  const { page, service } = scene;
   await open(page);
-  await page.evaluate(() => {
-    void window.plg.track("upgrade_click", { id: "last" });
-    location.href = "about:blank";
-  });
+  // Under another name the service is asked for its permission first: nothing has left the page yet
+  // when the page is left.
+  await page.evaluate(
+    async (baseUrl) => {
+      const token = await fetch("/token").then((response) => response.json());
+      window.plg = window.createClient({ baseUrl, getToken: () => token });
+    },
+    api.replace("127.0.0.1", "localhost"),
+  );
+  service.pause();
+  await page.evaluate(() => void window.plg.track("upgrade_click", { id: "last" }));
+  await page.goto("about:blank");
+  service.resume();
   await expect.poll(clicks).toEqual(["last"]);
 });
 

@@ -8,6 +8,7 @@ export interface Running {
   /** The part of its output that showed that it is ready. */
   ready: RegExpMatchArray;
   stop(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
 }
 
 /** Starts a program, and waits until its output says that it is ready. */
@@ -38,13 +39,14 @@ export async function start(
     child.once("error", (error) => fail(`cannot be started (${error.message})`));
     child.once("exit", (code) => fail(`ended with ${code}`));
   });
-  return { ready, stop: () => stop(child) };
+  return { ready, stop: () => stop(child), signal: (name) => child.kill(name) };
 }
 
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
   child.kill("SIGTERM");
+  child.kill("SIGCONT"); // One that a test has paused would never hear of it.
   await exited;
 }
 

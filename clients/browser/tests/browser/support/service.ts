@@ -20,6 +20,9 @@ export interface Service {
   limit(limits: Schemas["LimitOverrides"]): Promise<void>;
   /** Moves the clock to so many minutes after the start. */
   clock(minutes: number): Promise<void>;
+  /** Lets requests wait, until `resume`. */
+  pause(): void;
+  resume(): void;
   stop(): Promise<void>;
   restart(): Promise<void>;
   /** Stops it, and forgets everything. */
@@ -72,6 +75,8 @@ export async function startService(): Promise<Service> {
       const response = await fetch(hotel, { method: "PUT", headers, body });
       if (!response.ok) throw new Error(await response.text());
     },
+    pause: () => running.signal("SIGSTOP"),
+    resume: () => running.signal("SIGCONT"),
     async restart() {
       running = await run();
     },
