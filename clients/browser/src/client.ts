@@ -87,11 +87,11 @@ export function createClient(options: ClientOptions): Client {
         if (problem) fail(sending, PlgError.of(problem.status, problem));
         else sending.settle(result);
       });
+      // The service is back. Where it took none of them, resending at once would never end.
+      if (kept[0] && results.some(({ problem }) => !problem)) resend();
     } catch (error) {
-      return batch.forEach((sending) => fail(sending, error as PlgError));
+      for (const sending of batch) fail(sending, error as PlgError);
     }
-    // The service can be reached.
-    if (kept[0]) resend();
   };
   /** What is tracked in one go leaves in one request. */
   const flush = () => {

@@ -177,6 +177,14 @@ describe("what cannot be delivered is kept", () => {
     expect(sent[1]!.events.map((event) => event.id)).toEqual(["first"]);
   });
 
+  test("and not sent again at once when nothing of a request was taken", async () => {
+    const trouble = { problem: { status: 503, code: "overloaded", detail: "try again later" } };
+    const answer = { status: 200, body: { results: [trouble] } };
+    const { client, sent } = fakeClient(Array(9).fill(answer));
+    await settled(client.track("upgrade_click"));
+    expect(sent).toHaveLength(1);
+  });
+
   test("but not when it was refused", async () => {
     const { client, sent } = fakeClient([problem(422, "invalid_field")]);
     await client.track("upgrade_click");
