@@ -1,0 +1,35 @@
+import type { Problem, ProblemCode } from "./types.js";
+
+/**
+ * Why a call failed: what the service says, or `unreachable` (no answer, or no token to ask with),
+ * or `unexpected_answer` (somebody else answered, such as a proxy).
+ */
+export type ErrorCode = ProblemCode | "unreachable" | "unexpected_answer";
+
+/** What a failed call throws. `code` is stable; `message` says what to change. */
+export class PlgError extends Error {
+  override readonly name: string = "PlgError";
+
+  constructor(
+    /** The HTTP status; 0 where there was no answer. */
+    readonly status: number,
+    readonly code: ErrorCode,
+    message: string,
+    /** The whole answer, where the service answered. */
+    readonly problem?: Problem,
+    options?: ErrorOptions,
+  ) {
+    super(`${code}: ${message}`, options);
+  }
+
+  /** Whether the same call may succeed in a while. */
+  get transient(): boolean {
+    return !this.status || this.status === 429 || this.status === 503;
+  }
+
+  /** An error of the service, as it stands in its answer. */
+  static of(status: number, problem: Partial<Problem>): PlgError {
+    const { code = "unexpected_answer", detail = `HTTP ${status}` } = problem;
+    return new PlgError(status, code, detail, problem as Problem);
+  }
+}

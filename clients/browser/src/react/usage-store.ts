@@ -1,0 +1,57 @@
+import type { Client } from "../client.js";
+import type { PlgError } from "../errors.js";
+import type { Usage } from "../types.js";
+
+export interface UsageState {
+  /** The current month, as the service last told it. */
+  usage?: Usage;
+  /** Nothing has been told yet. */
+  loading: boolean;
+  /** Why the last read failed; `usage` may still hold what was told before. */
+  error?: PlgError;
+}
+
+export interface UsageStore {
+  get(): UsageState;
+  subscribe(listener: () => void): () => void;
+  refresh(): Promise<void>;
+}
+
+export const LOADING: UsageState = { loading: true };
+
+/** One reading of the usage, shared by all components that show a part of it. */
+export function createUsageStore(client: Client): UsageStore {
+  const listeners = new Set<() => void>();
+  let state = LOADING;
+  let latest = 0;
+  let underway = 0;
+
+  const set = (next: UsageState) => {
+    state = next;
+    for (const listener of listeners) listener();
+  };
+  const refresh = async () => {
+    const ticket = ++latest;
+    underway++;
+    let next: UsageState;
+    try {
+      next = { usage: await client.getUsage(), loading: false };
+    } catch (error) {
+      next = { ...state, loading: false, error: error as PlgError };
+    }
+    underway--;
+    // An answer that was overtaken by a later request may be older than what that one tells.
+    if (ticket === latest) set(next);
+  };
+
+  return {
+    get: () => state,
+    subscribe(listener) {
+      // The first to look. StrictMode looks, looks away and looks again: that is one request.
+      if (listeners.size === 0 && underway === 0) void refresh();
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    refresh,
+  };
+}

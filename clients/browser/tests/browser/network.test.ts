@@ -1,0 +1,144 @@
+import type { Page } from "playwright-core";
+import { expect, inject, test } from "vitest";
+import type { Client, createClient } from "../../src/index.js";
+import { useScene } from "./support/scene.js";
+
+const { pages, api } = inject("places");
+const scene = useScene();
+
+declare global {
+  interface Window {
+    plg: Client;
+    createClient: typeof createClient;
+    getSessionId: () => string;
+    view: unknown;
+    errors?: string[];
+  }
+}
+
+/** Opens the page that knows no bundler, and waits for its view. */
+async function open(page: Page) {
+  await page.goto(pages);
+  await page.waitForFunction(() => window.view);
+}
+
+const clicks = async () => (await scene.service.events("upgrade_click")).map((event) => event.id);
+
+test("a page without a bundler, of another origin, logs and reads", async () => {
+  const { page, service } = scene;
+  await open(page);
+  expect(await page.evaluate(() => window.view)).toMatchObject({ outcome: "recorded" });
+  const usage = await page.evaluate(() => window.plg.getUsage());
+  expect(usage.quotas.exports).toMatchObject({ used: 0, limit: 30 });
+  expect(new URL(pages).origin).not.toBe(new URL(api).origin);
+  const session = await page.evaluate(() => window.getSessionId());
+  expect((await service.events())[0]!.session_id).toBe(session);
+});
+
+test("a visit from another origin sends two preflights more, and remembers them", async () => {
+  const { page, context } = scene;
+  const sent: string[] = [];
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("Network.enable");
+  devtools.on("Network.requestWillBeSent", ({ request: { method, url } }) => {
+    const [, path] = url.match(/(\/token|\/events|\/usage)$/) ?? [];
+    if (path) sent.push(`${method} ${path}`);
+  });
+  const visit = async () => {
+    sent.length = 0;
+    await open(page);
+    await page.evaluate(() => window.plg.getUsage());
+    return [...sent].sort();
+  };
+  const own = ["GET /token", "GET /usage", "POST /events"];
+  expect(await visit()).toEqual([...own, "OPTIONS /events", "OPTIONS /usage"].sort());
+  expect(await visit()).toEqual(own);
+});
+
+test("errors arrive with their types across origins", async () => {
+  const { page } = scene;
+  await open(page);
+  const problem = await page.evaluate(() =>
+    window.plg.getUsage({ month: "soon" }).catch(({ code, status, problem }) => {
+      return { code, status, field: problem.field };
+    }),
+  );
+  expect(problem).toEqual({ code: "invalid_field", status: 422, field: "month" });
+});
+
+test("offline, then online: nothing that the page holds is lost, or counted twice", async () => {
+  const { page, context, service } = scene;
+  await open(page);
+  await context.setOffline(true);
+  await page.evaluate(async () => {
+    for (const id of ["a", "b", "c"]) await window.plg.track("upgrade_click", { id });
+  });
+  expect(await page.evaluate(() => window.errors)).toEqual(Array(3).fill("unreachable"));
+  expect(await clicks()).toEqual([]);
+  await Promise.all([page.waitForResponse("**/v1/events"), context.setOffline(false)]);
+  expect(await clicks()).toEqual(["c", "b", "a"]);
+  expect(await service.events()).toHaveLength(4);
+});
+
+test("a service that was away gets what it missed with the next event", async () => {
+  const { page, service } = scene;
+  await open(page);
+  await service.stop();
+  await page.evaluate(() => window.plg.track("upgrade_click", { id: "missed" }));
+  await service.restart();
+  await page.evaluate(() => window.plg.track("upgrade_click", { id: "next" }));
+  await expect.poll(clicks).toEqual(["missed", "next"]);
+});
+
+test("an event is delivered though its page is left in the same moment", async () => {
+  const { page, service } = scene;
+  await open(page);
+  // Under another name the service is asked for its permission first: nothing has left the page yet
+  // when the page is left.
+  await page.evaluate(
+    async (baseUrl) => {
+      const token = await fetch("/token").then((response) => response.json());
+      window.plg = window.createClient({ baseUrl, getToken: () => token });
+    },
+    api.replace("127.0.0.1", "localhost"),
+  );
+  service.pause();
+  await page.evaluate(() => void window.plg.track("upgrade_click", { id: "last" }));
+  await page.goto("about:blank");
+  service.resume();
+  await expect.poll(clicks).toEqual(["last"]);
+});
+
+test("where sessionStorage is forbidden, the session lasts as long as the page", async () => {
+  const { page, service } = scene;
+  await page.addInitScript(() => {
+    Object.defineProperty(window, "sessionStorage", {
+      get() {
+        throw new DOMException("Access is denied for this document.", "SecurityError");
+      },
+    });
+  });
+  await open(page);
+  const again = await page.evaluate(() => window.plg.trackDashboardView());
+  expect(again).toMatchObject({ outcome: "suppressed_session" });
+  await open(page);
+  expect(await service.events()).toHaveLength(2);
+});
+
+test("where sessionStorage is full, likewise", async () => {
+  const { page, service } = scene;
+  await page.addInitScript(() => {
+    for (let size = 1 << 22, n = 0; size >= 1;) {
+      try {
+        sessionStorage.setItem(`${n++}`, "x".repeat(size));
+      } catch {
+        size >>= 1;
+      }
+    }
+  });
+  await open(page);
+  expect(await page.evaluate(() => sessionStorage.getItem("plg_session_id"))).toBeNull();
+  const again = await page.evaluate(() => window.plg.trackDashboardView());
+  expect(again).toMatchObject({ outcome: "suppressed_session" });
+  expect(await service.events()).toHaveLength(1);
+});

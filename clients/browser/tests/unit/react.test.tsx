@@ -1,0 +1,147 @@
+// @vitest-environment happy-dom
+import { act, cleanup, configure, render, renderHook } from "@testing-library/react";
+import type { ReactNode } from "react";
+import { renderToString } from "react-dom/server";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { PlgProvider, useAction, useQuota, useTrackView, useUsage } from "../../src/react/index.js";
+import { USAGE, fakeClient, problem } from "./fake-service.js";
+
+// Around the root: further inside, StrictMode does not run effects twice.
+configure({ reactStrictMode: true });
+
+let service: ReturnType<typeof fakeClient>;
+
+function Page({ children }: { children?: ReactNode }) {
+  return <PlgProvider client={service.client}>{children}</PlgProvider>;
+}
+
+const events = () =>
+  service.sent.flatMap(({ events }) => events.map(({ event_type }) => event_type));
+const reads = () => service.sent.filter(({ url }) => url.endsWith("/usage"));
+const idle = () => act(() => vi.runAllTimersAsync());
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  service = fakeClient();
+});
+afterEach(() => {
+  cleanup();
+  vi.useRealTimers();
+});
+
+test("a view is one request under StrictMode's double effects, and rendering again", async () => {
+  const view = renderHook(() => useTrackView("dashboard_view_session"), { wrapper: Page });
+  view.rerender();
+  await idle();
+  expect(events()).toEqual(["dashboard_view_session"]);
+});
+
+test("a view that appears again is logged again, as is another one in its place", async () => {
+  const view = renderHook(({ type }) => useTrackView(type), {
+    wrapper: Page,
+    initialProps: { type: "dashboard_view_session" as "dashboard_view_session" | "paywall_view" },
+  });
+  view.rerender({ type: "paywall_view" });
+  view.unmount();
+  renderHook(() => useTrackView("paywall_view"), { wrapper: Page });
+  await idle();
+  expect(events()).toEqual(["dashboard_view_session", "paywall_view", "paywall_view"]);
+});
+
+test("nothing is sent from a server", () => {
+  function Dashboard() {
+    useTrackView("dashboard_view_session");
+    return useQuota("exports").loading ? "loading" : "ready";
+  }
+  const html = renderToString(
+    <Page>
+      <Dashboard />
+    </Page>,
+  );
+  expect(html).toBe("loading");
+  expect(service.getToken).not.toHaveBeenCalled();
+});
+
+test("a quota is what the service says of it", async () => {
+  const { result } = renderHook(() => useQuota("imports"), { wrapper: Page });
+  const unknown = { used: undefined, limit: undefined, remaining: undefined };
+  const open = { nearLimit: false, exceeded: false, error: undefined };
+  expect(result.current).toEqual({ ...unknown, ...open, loading: true });
+  await idle();
+  const told = { used: 3, limit: 3, remaining: 0, nearLimit: true, exceeded: true };
+  expect(result.current).toEqual({ ...told, loading: false, error: undefined });
+});
+
+test("an unlimited quota has a limit of null", async () => {
+  const { result } = renderHook(() => useQuota("active_users"), { wrapper: Page });
+  await idle();
+  expect(result.current).toMatchObject({ used: 9, limit: null, remaining: null });
+});
+
+test("all components share one reading", async () => {
+  const both = () => [useUsage().usage, useQuota("imports").used, useQuota("exports").used];
+  const { result } = renderHook(both, { wrapper: Page });
+  await idle();
+  expect(result.current).toEqual([USAGE, 3, 4]);
+  expect(reads()).toHaveLength(1);
+});
+
+test("after an action the quotas are read again, also when it was refused", async () => {
+  const backend = vi.fn(async (id: string) => `exported ${id}`);
+  const both = () => [useQuota("exports").used, useAction(backend)] as const;
+  const { result } = renderHook(both, { wrapper: Page });
+  await idle();
+  const { exports } = USAGE.quotas;
+  const quotas = { ...USAGE.quotas, exports: { ...exports, used: 5 } };
+  service.answers.push({ status: 200, body: { ...USAGE, quotas } });
+  await act(async () => expect(await result.current[1]("7")).toBe("exported 7"));
+  await idle();
+  expect(result.current[0]).toBe(5);
+
+  backend.mockRejectedValueOnce(new Error("refused"));
+  await act(() => expect(result.current[1]("8")).rejects.toThrow("refused"));
+  await idle();
+  expect(reads()).toHaveLength(3);
+});
+
+test("an error is told, and what was known before stays", async () => {
+  const { result } = renderHook(() => useUsage(), { wrapper: Page });
+  await idle();
+  service.answers.push(problem(500, "internal"));
+  await act(() => result.current.refresh());
+  expect(result.current.error).toMatchObject({ code: "internal" });
+  expect(result.current.usage).toEqual(USAGE);
+  await act(() => result.current.refresh());
+  expect(result.current.error).toBeUndefined();
+});
+
+test("an answer that was overtaken is not shown", async () => {
+  const { result } = renderHook(() => useUsage(), { wrapper: Page });
+  await idle();
+  const answer = service.fetch.getMockImplementation()!;
+  service.fetch.mockImplementationOnce(async (...request) => {
+    await new Promise((resume) => setTimeout(resume, 1000));
+    await answer(...request);
+    return Response.json({ ...USAGE, plan: "overtaken" });
+  });
+  void result.current.refresh();
+  await act(() => result.current.refresh());
+  await idle();
+  expect(result.current.usage?.plan).toBe("standard");
+});
+
+test("a page that is visited again reads again", async () => {
+  const App = ({ tab }: { tab: string }) => (tab === "usage" ? <Meter /> : null);
+  const Meter = () => <i>{useQuota("exports").used}</i>;
+  const page = render(<App tab="usage" />, { wrapper: Page });
+  await idle();
+  page.rerender(<App tab="other" />);
+  page.rerender(<App tab="usage" />);
+  await idle();
+  expect(reads()).toHaveLength(2);
+});
+
+test("a hook without a provider says what is missing", () => {
+  vi.spyOn(console, "error").mockReturnValue();
+  expect(() => renderHook(() => useUsage())).toThrow("<PlgProvider");
+});

@@ -1,0 +1,210 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { PlgError } from "../../src/index.js";
+import { HOTEL, USER, fakeClient, problem, settled } from "./fake-service.js";
+
+const OFFLINE = new TypeError("Failed to fetch");
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("an event", () => {
+  test("is sent with the token, the session, an id and the token's hotel and user", async () => {
+    const { client, sent } = fakeClient();
+    await expect(client.track("upgrade_click")).resolves.toEqual({ outcome: "recorded" });
+    expect(sent).toHaveLength(1);
+    const { url, init, headers, events } = sent[0]!;
+    expect(url).toBe("https://plg.example/v1/events");
+    expect(init.method).toBe("POST");
+    expect(init.keepalive).toBe(true);
+    expect(init.signal).toBeInstanceOf(AbortSignal);
+    expect(headers.get("authorization")).toBe("Bearer token-1");
+    expect(headers.get("content-type")).toBe("application/json");
+    expect(headers.get("x-session-id")).toMatch(/^\S{1,128}$/);
+    expect(events).toEqual([
+      { event_type: "upgrade_click", id: expect.any(String), hotel_id: HOTEL, user_id: USER },
+    ]);
+  });
+
+  test("may have data and an id of the caller's", async () => {
+    const { client, sent } = fakeClient();
+    const eventData = { plan: "deluxe" };
+    const sending = client.track("upgrade_click", { id: "click-1", eventData });
+    eventData.plan = "changed meanwhile";
+    await sending;
+    expect(sent[0]!.events[0]).toMatchObject({ id: "click-1", event_data: { plan: "deluxe" } });
+  });
+
+  test("that moves a counter is none that a browser may send", () => {
+    const { client } = fakeClient();
+    // @ts-expect-error: the types say so, before the service does.
+    const mistake = () => client.track("export_success");
+    expect(mistake).toBeTypeOf("function");
+  });
+
+  test("of a view has a name of its own", async () => {
+    const { client, sent } = fakeClient();
+    await Promise.all([client.trackDashboardView(), client.trackPricingTabView()]);
+    expect(sent.flatMap(({ events }) => events.map((event) => event.event_type))).toEqual([
+      "dashboard_view_session",
+      "pricing_tab_session_view",
+    ]);
+  });
+
+  test("shares a request with what is tracked in the same go", async () => {
+    const results = [{ outcome: "recorded" }, { outcome: "suppressed_session" }];
+    const { client, sent } = fakeClient([{ status: 200, body: { results } }]);
+    const outcomes = await Promise.all([
+      client.track("upgrade_click"),
+      client.trackDashboardView(),
+    ]);
+    expect(sent).toHaveLength(1);
+    expect(outcomes).toEqual(results);
+  });
+
+  test("that is refused does not harm its neighbours", async () => {
+    const refusal = { status: 403, code: "forbidden", detail: "send it from your backend" };
+    const results = [{ problem: refusal }, { outcome: "recorded" }];
+    const { client, onError } = fakeClient([{ status: 200, body: { results } }]);
+    const outcomes = await Promise.all([
+      client.track("upgrade_click"),
+      client.trackDashboardView(),
+    ]);
+    expect(outcomes).toEqual([undefined, { outcome: "recorded" }]);
+    expect(onError).toHaveBeenCalledOnce();
+    expect(onError.mock.calls[0]![0]).toMatchObject({ status: 403, code: "forbidden" });
+  });
+
+  test("too large to be sent behind a page that is left is sent nevertheless", async () => {
+    const { client, sent } = fakeClient();
+    await client.track("upgrade_click", { eventData: { note: "x".repeat(20_000) } });
+    expect(sent[0]!.init.keepalive).toBe(false);
+  });
+});
+
+describe("tracking never throws", () => {
+  test.each([
+    ["the service is away", [OFFLINE, OFFLINE, OFFLINE], "unreachable"],
+    ["the event is wrong", [problem(422, "invalid_field")], "invalid_field"],
+    ["a proxy answers for the service", [{ status: 502, body: "<html>" }], "unexpected_answer"],
+    ["something else answers", [{ status: 200, body: { hello: 1 } }], "unexpected_answer"],
+  ])("when %s; onError is told", async (_, answers, code) => {
+    const { client, onError } = fakeClient(answers);
+    await expect(settled(client.track("upgrade_click"))).resolves.toBeUndefined();
+    expect(onError).toHaveBeenCalledOnce();
+    expect(onError.mock.calls[0]![0]).toBeInstanceOf(PlgError);
+    expect(onError.mock.calls[0]![0]).toMatchObject({ code });
+  });
+
+  test("when there is no token", async () => {
+    const getToken = () => {
+      throw new Error("signed out");
+    };
+    const { client, onError } = fakeClient([], { getToken });
+    await expect(settled(client.track("upgrade_click"))).resolves.toBeUndefined();
+    expect(onError.mock.calls[0]![0].message).toContain("signed out");
+  });
+
+  test("when the data is no JSON", async () => {
+    const { client, onError, sent } = fakeClient();
+    const circular: Record<string, unknown> = {};
+    circular.self = circular;
+    const sending = client.track("upgrade_click", { eventData: circular });
+    await expect(sending).resolves.toBeUndefined();
+    expect(onError).toHaveBeenCalledOnce();
+    expect(sent).toHaveLength(0);
+  });
+
+  test("when onError throws itself", async () => {
+    const onError = () => {
+      throw new Error("a mistake of the page");
+    };
+    const { client } = fakeClient([problem(422, "invalid_field")], { onError });
+    await expect(client.track("upgrade_click")).resolves.toBeUndefined();
+  });
+
+  test("and warns on the console without an onError", async () => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue();
+    const { client } = fakeClient([problem(422, "invalid_field")], { onError: undefined as never });
+    await client.track("upgrade_click");
+    expect(warn).toHaveBeenCalledOnce();
+  });
+});
+
+describe("what cannot be delivered is kept", () => {
+  const online = () => globalThis.dispatchEvent(new Event("online"));
+  let page: EventTarget;
+
+  beforeEach(() => {
+    page = new EventTarget();
+    vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+    vi.stubGlobal("dispatchEvent", page.dispatchEvent.bind(page));
+  });
+
+  test("and sent with the same ids, in order, when the page is online again", async () => {
+    const { client, sent } = fakeClient(Array(6).fill(OFFLINE));
+    await settled(client.track("upgrade_click", { id: "first" }));
+    await settled(client.track("upgrade_click", { id: "second" }));
+    expect(sent).toHaveLength(6);
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(7);
+    expect(sent[6]!.events.map((event) => event.id)).toEqual(["first", "second"]);
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(7);
+  });
+
+  test("and sent when a later event gets through", async () => {
+    const { client, sent } = fakeClient(Array(3).fill(problem(503, "overloaded")));
+    await settled(client.track("upgrade_click", { id: "first" }));
+    await settled(client.track("upgrade_click", { id: "second" }));
+    expect(sent.slice(3).map(({ events }) => events.map((event) => event.id))).toEqual([
+      ["second"],
+      ["first"],
+    ]);
+  });
+
+  test("also when only a part of a request met trouble", async () => {
+    const trouble = { problem: { status: 503, code: "overloaded", detail: "try again later" } };
+    const body = { results: [trouble, { outcome: "recorded" }] };
+    const { client, sent } = fakeClient([{ status: 200, body }]);
+    void client.track("upgrade_click", { id: "first" });
+    await settled(client.track("upgrade_click", { id: "second" }));
+    expect(sent[1]!.events.map((event) => event.id)).toEqual(["first"]);
+  });
+
+  test("and not sent again at once when nothing of a request was taken", async () => {
+    const trouble = { problem: { status: 503, code: "overloaded", detail: "try again later" } };
+    const answer = { status: 200, body: { results: [trouble] } };
+    const { client, sent } = fakeClient(Array(9).fill(answer));
+    await settled(client.track("upgrade_click"));
+    expect(sent).toHaveLength(1);
+  });
+
+  test("but not when it was refused", async () => {
+    const { client, sent } = fakeClient([problem(422, "invalid_field")]);
+    await client.track("upgrade_click");
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(1);
+  });
+
+  test("up to a hundred events, the newest", async () => {
+    // The two requests that they make up fail in their order.
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const { client, sent } = fakeClient(Array(6).fill(OFFLINE));
+    for (let n = 0; n < 105; n++) void client.track("upgrade_click", { id: `${n}` });
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(6);
+    online();
+    await vi.runAllTimersAsync();
+    const ids = sent.slice(6).flatMap(({ events }) => events.map((event) => event.id));
+    expect(ids.map(Number).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 100 }, (_, n) => n + 5),
+    );
+  });
+});
