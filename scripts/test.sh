@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need, and passes them all: formatting, lints, documentation, and every
-# test on SQLite and on PostgreSQL. Arguments go to `cargo test` (scripts/test.sh -p plg-core).
+# Installs what the tests need, and passes them all: formatting, lints, documentation, every test on
+# SQLite and on PostgreSQL, the HTTP contract, the manifests, and the clients in a real browser. Arguments go to `cargo test` (scripts/test.sh -p plg-core).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -49,3 +49,7 @@ fi
 cargo test --workspace --locked
 say "the HTTP contract, by Schemathesis"
 target/debug/contract --schemathesis target/python/bin/st
+say "deployment"
+scripts/check-deploy.sh
+say "clients"
+scripts/test-clients.sh

@@ -61,8 +61,6 @@ pub(crate) async fn run(duration: Duration, rounds: u32) {
     print(&[
         line("1,000 slow heads", "p99 ms beside slow heads", "p99 ms alone", 2.0),
         line("1,000 slow bodies", "p99 ms beside slow bodies", "p99 ms alone", 2.0),
-        line("memory, slow heads", "MiB beside slow heads", "MiB alone", 2.0),
-        line("memory, slow bodies", "MiB beside slow bodies", "MiB alone", 2.0),
     ]);
 }
 

@@ -21,13 +21,8 @@ pub(super) fn respond(
         tracing::error!(%error, "an answer cannot be written");
         Problem::new(Code::Internal, "the cause is in the service's log")
     })?;
-    // Weak: it may be sent compressed. Half of the digest is enough to tell two answers apart.
-    let tag = EntityTag::new_weak(hex::encode(&Sha256::digest(&body)[..16]));
-    let is_known = match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(&tag)),
-        Err(_) => false,
-    };
+    let tag = tag_of(&body);
+    let is_known = knows(request, &tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     // Kept by the one who asked, and never used without asking.
     response.insert_header((CACHE_CONTROL, "private, no-cache")).insert_header(ETag(tag));
@@ -35,6 +30,21 @@ pub(super) fn respond(
         return Ok(response.finish());
     }
     Ok(response.insert_header((CONTENT_TYPE, "application/json")).body(body))
+}
+
+/// Names a body.
+pub(super) fn tag_of(body: &[u8]) -> EntityTag {
+    // Weak: it may be sent compressed. Half of the digest is enough to tell two answers apart.
+    EntityTag::new_weak(hex::encode(&Sha256::digest(body)[..16]))
+}
+
+/// Whether the caller has the body of this tag.
+pub(super) fn knows(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => true,
+        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(tag)),
+        Err(_) => false,
+    }
 }
 
 /// The header of [`respond`].

@@ -1,6 +1,7 @@
 //! The HTTP routes. A handler extracts, makes one call, answers.
 
 mod actions;
+mod client;
 mod conditional;
 mod cursor;
 mod document;
@@ -68,6 +69,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
             resource("/openapi.json", "GET")
                 .route(guard::get(document::openapi).wrap(Compress::default())),
         )
+        .service(resource("/client.js", "GET").route(guard::get(client::module)))
         .service(resource("/docs", "GET").route(guard::get(document::docs)))
         .service(resource("/livez", "GET").route(guard::get(health::live)))
         .service(resource("/readyz", "GET").route(guard::get(health::ready)));

@@ -38,6 +38,23 @@ async fn an_answer_that_has_not_changed_is_not_sent_again(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn any_page_may_import_the_browser_client() {
+    let t = Service::start(Backend::Sqlite).await;
+    let stranger = t.with(None);
+    let request =
+        || stranger.request(Method::GET, "/client.js").header("Origin", "https://a.example");
+    let answer = Api::send(request()).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("*")));
+    assert_eq!(answer.content_type.as_deref(), Some("text/javascript; charset=utf-8"));
+    let tag = answer.header("etag").expect("a tag").to_owned();
+    let again = Api::send(request().header("If-None-Match", &tag)).await;
+    assert_eq!((again.status, again.header("access-control-allow-origin")), (304, Some("*")));
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients/browser/dist/client.js");
+    let committed = std::fs::read_to_string(committed).expect("the module");
+    assert_eq!(stranger.text("/client.js").await, committed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_listing_is_compressed_for_those_who_want_it() {
     let t = Service::start(Backend::Sqlite).await;
     t.unlimit(HOTEL).await;

@@ -7,7 +7,6 @@ import { HOTEL, ROOT_KEY, USER } from "./known.js";
 
 const FILES: Record<string, [url: URL, type: string]> = {
   "/": [new URL("../pages/plain.html", import.meta.url), "text/html"],
-  "/client.js": [new URL("../../../dist/client.js", import.meta.url), "text/javascript"],
 };
 
 export async function startPages(api: string): Promise<{ url: string; stop(): Promise<void> }> {

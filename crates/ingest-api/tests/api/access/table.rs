@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 const KINDS: &str = "reaumbotxng";
 
 /// What is called, and by whom it may be.
-const TABLE: [(&str, &str, &str); 21] = [
+const TABLE: [(&str, &str, &str); 22] = [
     ("POST", "/v1/events dashboard_view_session", "rebt"),
     ("POST", "/v1/events export_blocked", "reb"),
     ("POST", "/v1/events import_success", "rab"),
@@ -48,6 +48,7 @@ const TABLE: [(&str, &str, &str); 21] = [
     ("GET", "/readyz", KINDS),
     ("GET", "/openapi.json", KINDS),
     ("GET", "/docs/", KINDS),
+    ("GET", "/client.js", KINDS),
 ];
 
 fn body(path: &str) -> Option<Value> {
