@@ -106,8 +106,8 @@ def labels_exist(found: dict[str, str]) -> Iterator[str]:
     known = ADDED_LABELS.union(*(family.labels for family in families()))
     for where, query in found.items():
         for name, matchers in selectors(query):
-            labels = samples()[name].labels if name in samples() else known
-            yield from (f"{where}: {name} has no label {key}" for key, _, _ in matchers if key not in labels | ADDED_LABELS)
+            labels = samples()[name].labels | ADDED_LABELS if name in samples() else known
+            yield from (f"{where}: {name} has no label {key}" for key, _, _ in matchers if key not in labels)
         for grouped in re.findall(r"(?:by|on|ignoring|without)\s*\(([^)]*)\)", query):
             yield from (f"{where}: no label {key}" for key in re.findall(r"\w+", grouped) if key not in known)
 
@@ -168,6 +168,11 @@ def what_it_names_exists(text: str) -> Iterator[str]:
     for name in re.findall(r"\bPLG__\w+", text):
         if not source.knows_setting(name):
             yield f"there is no setting {name}"
+    sections = {name.split("__")[1].lower() for name in source.settings()} - {"plans"}
+    for section, key in re.findall(r"`(\w+)\.([\w.]+)`", text):
+        name = f"PLG__{section}__{key}".upper().replace(".", "__")
+        if section in sections and not any(known.startswith(name) for known in source.settings()):
+            yield f"there is no setting {section}.{key}"
     for target in re.findall(r"\]\(([^)#:]+)", text):
         if not (HANDBOOK.parent / target).exists():
             yield f"{target} does not exist"
