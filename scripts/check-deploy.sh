@@ -64,7 +64,7 @@ install_promtool() {
 }
 
 install_python_tools
-[ ! -e deploy/observability/alerts.yml ] || install_promtool
+install_promtool
 
 say "deployment"
 export PATH="$tools/venv/bin:$PATH" KUBECTL="$tools/kubectl" PROMTOOL="$tools/promtool"

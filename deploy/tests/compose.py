@@ -14,7 +14,6 @@ FILE = source.ROOT / "docker-compose.yml"
 COMPOSE_RULES = Rules()
 Project = dict[str, Any]
 PROGRAMS = ("migrate", "ingest-api", "rollup-worker")
-OBSERVABILITY = source.ROOT / "deploy/observability"
 PROFILES = {
     None: {"postgres", "migrate", "ingest-api"},
     "rollup": {"rollup-worker"},
@@ -184,9 +183,7 @@ def mounts_exist(project: Project) -> Iterator[str]:
                     yield f"{name}: no volume {kind}"
                 continue
             path = (source.ROOT / kind).resolve()
-            # The folder comes with the metrics.
-            pending = path.parent == OBSERVABILITY and not OBSERVABILITY.exists()
-            if not path.exists() and not pending:
+            if not path.exists():
                 yield f"{name}: {kind} does not exist"
             if path.is_file() and not mount.endswith(":ro"):
                 yield f"{name}: may change {kind}"

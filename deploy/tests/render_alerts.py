@@ -15,8 +15,8 @@ HEAD = f"# Rendered from {ALERTS.relative_to(ROOT)} by deploy/tests/render_alert
 
 
 def rendered_rule(alerts: Path) -> str:
-    """The manifest; without groups while there is no rule file."""
-    groups = yaml.safe_load(alerts.read_text())["groups"] if alerts.exists() else []
+    """The manifest."""
+    groups = yaml.safe_load(alerts.read_text())["groups"]
     rule = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
