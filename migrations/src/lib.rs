@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 mod m20261124_000001_initial;
 mod m20261124_000002_api_key;
+mod m20261124_000003_rollup_overview;
 
 /// Key of the PostgreSQL advisory lock that lets one migrator run at a time ("plgmigr").
 const MIGRATION_LOCK: i64 = 0x70_6c67_6d69_6772;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261124_000001_initial::Migration),
             Box::new(m20261124_000002_api_key::Migration),
+            Box::new(m20261124_000003_rollup_overview::Migration),
         ]
     }
 }
@@ -45,8 +47,18 @@ pub enum SchemaState {
 /// # Errors
 /// When the database cannot be read.
 pub async fn schema_state(db: &DatabaseConnection) -> Result<SchemaState, DbErr> {
+    let is_new = !SchemaManager::new(db).has_table("seaql_migrations").await?;
+    state(db, is_new).await
+}
+
+async fn is_behind(txn: &DatabaseTransaction) -> Result<bool, DbErr> {
+    let is_new = !SchemaManager::new(txn).has_table("seaql_migrations").await?;
+    Ok(state(txn, is_new).await? != SchemaState::Current)
+}
+
+async fn state(db: &impl ConnectionTrait, is_new: bool) -> Result<SchemaState, DbErr> {
     let known: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
-    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+    if is_new {
         return Ok(SchemaState::Behind(known));
     }
     let query = Query::select().column("version").from("seaql_migrations").to_owned();
@@ -57,13 +69,16 @@ pub async fn schema_state(db: &DatabaseConnection) -> Result<SchemaState, DbErr>
     Ok(if pending.is_empty() { SchemaState::Current } else { SchemaState::Behind(pending) })
 }
 
-/// Applies every pending migration in one transaction. Several migrators may start at once.
+/// Applies every pending migration in one transaction. Several migrators may start at once. A schema that
+/// a newer program has made is left as it is.
 ///
 /// # Errors
 /// When the database refuses; nothing is changed then.
 pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
     let txn = begin_alone(db).await?;
-    Migrator::up(&txn, None).await?;
+    if is_behind(&txn).await? {
+        Migrator::up(&txn, None).await?;
+    }
     txn.commit().await
 }
 

@@ -262,7 +262,9 @@ impl Problem {
             Code::MethodNotAllowed => Self::method_not_allowed("GET, POST"),
             Code::Overloaded => WriteError::Overloaded.into(),
             Code::DatabaseUnavailable => WriteError::Unavailable.into(),
-            Code::SchemaBehind => later("run `migrate up`: m20261124_000002_api_key is pending", 5),
+            Code::SchemaBehind => {
+                later("run `migrate up`: m20261124_000003_rollup_overview is pending", 5)
+            }
             Code::OutcomeUnknown => WriteError::OutcomeUnknown.into(),
             Code::ShuttingDown => WriteError::ShuttingDown.into(),
             Code::Internal => new("nothing was recorded; the cause is in the service's log"),

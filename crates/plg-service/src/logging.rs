@@ -18,7 +18,7 @@ pub fn init(settings: &LogSettings) -> Result<(), String> {
     // An error here means that a subscriber is there already, which is as well.
     let _ = match settings.format {
         LogFormat::Human => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
     Ok(())
 }

@@ -189,6 +189,7 @@ mod tests {
             status: Status::Done,
             dry_run: false,
             full: false,
+            partial: false,
             started_at: chrono::DateTime::UNIX_EPOCH,
             finished_at: None,
             figures: Figures {

@@ -98,6 +98,7 @@ pub async fn reconcile(
         status: Status::Running,
         dry_run: options.dry_run,
         full: options.scope.full,
+        partial: options.scope.is_partial(),
         started_at: now(clock),
         finished_at: None,
         figures: Figures::default(),

@@ -604,6 +604,8 @@ export interface components {
             finished_at: string | null;
             /** @description Whether it recounted from the first event of each month. */
             full: boolean;
+            /** @description Whether it looked at some hotels, or at one month, only. */
+            partial: boolean;
             /**
              * Format: uuid
              * @description Its id.

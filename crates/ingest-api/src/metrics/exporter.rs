@@ -35,9 +35,10 @@ async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
         metrics.connections.get_or_create(&ConnectionLabels { state }).set(signed(count));
     }
     // Without a database the rest is still worth reading.
-    let runs = state.reader.read(|db| async move { runs::list(&db, rollups::RUNS).await }).await;
-    if let Ok(runs) = runs {
-        metrics.rollups.set(&runs);
+    let since = state.reader.now() - rollups::IN_SIGHT;
+    let look = move |db| async move { runs::overview(&db, since).await };
+    if let Ok(overview) = state.reader.read(look).await {
+        metrics.rollups.set(&overview);
     }
     let text = metrics.text();
     let text = text.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;

@@ -63,6 +63,8 @@ pub(crate) enum BatchOutcome {
 }
 
 impl BatchOutcome {
+    const ALL: [Self; 3] = [Self::Committed, Self::Failed, Self::Unknown];
+
     /// What became of the transaction that ended so.
     pub(crate) const fn of<T>(result: &Result<T, CommitError>) -> Self {
         match result {
@@ -121,6 +123,10 @@ impl Metrics {
             rollups: RollupMetrics::register(&mut registry),
             registry: Registry::default(),
         };
+        for outcome in BatchOutcome::ALL {
+            // There from the start: what has never been is 0, and a first one is an increase.
+            metrics.batches.get_or_create(&BatchLabels { outcome: outcome.name() }).inc_by(0);
+        }
         let r = &mut registry;
         r.register("http_requests", "Requests answered", metrics.requests.clone());
         let help = "Time from a request's head to its answer";

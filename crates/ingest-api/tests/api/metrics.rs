@@ -3,9 +3,11 @@
 use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_created};
 use plg_testkit::Backend;
 use plg_testkit::app::USER;
+use plg_testkit::ledger;
 use reqwest::Method;
 use rstest::rstest;
-use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +56,7 @@ async fn nobody_is_named_and_the_series_are_bounded(
 ) {
     let t = Service::start(backend).await;
     let count = async || t.metrics().await.lines().count();
-    let ask = async |hotel: uuid::Uuid| {
+    let ask = async |hotel: Uuid| {
         t.import(hotel, "job").await;
         t.get(&format!("/v1/hotels/{hotel}/usage")).await;
         t.get(&format!("/{hotel}")).await;
@@ -80,31 +82,77 @@ async fn nobody_is_named_and_the_series_are_bounded(
 async fn the_reconciliation_shows(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let t = Service::start(backend).await;
     assert_eq!(t.metric("plg_rollup_last_done_timestamp_seconds").await, 0.0);
-    let run = |id: u128, status: &str, dry_run: bool, finished_at: &str, drifted: u32| {
-        format!(
-            "insert into rollup_run (run_id, status, dry_run, full_recount, started_at, finished_at, \
-             events, drifted, corrected, missing, duration_ms) values ({}, '{status}', {dry_run}, \
-             false, '{finished_at}', '{finished_at}', 1000, {drifted}, 3, 4, 1500)",
-            match backend {
-                Backend::Sqlite => format!("x'{id:032x}'"),
-                Backend::Postgres => format!("'{}'", uuid::Uuid::from_u128(id)),
-            }
-        )
-    };
+    t.import(HOTEL, "job").await;
     let books = t.books().await;
-    for sql in [
-        run(1, "done", false, "2026-11-15T02:00:01+00:00", 2),
-        run(2, "done", true, "2026-11-15T03:00:01+00:00", 9),
-        run(3, "failed", false, "2026-11-15T04:00:01+00:00", 8),
+    let run = async |id: u128, status: &str, columns: &str, values: &str, at: &str| {
+        let id = ledger::uuid(&books, Uuid::from_u128(id));
+        let sql = format!(
+            "insert into rollup_run (run_id, status, started_at, finished_at, full_recount, \
+             duration_ms, events{columns}) values ({id}, '{status}', '{at}', '{at}', false, 1500, \
+             1000{values})"
+        );
+        ledger::damage(&books, &sql).await;
+    };
+    // Of the day before; the whole; a dry one; of one hotel; one that broke off.
+    let (all, old) = (", dry_run, partial, drifted, corrected", "2026-11-14T02:00:01+00:00");
+    run(1, "done", all, ", false, false, 90, 90", old).await;
+    run(2, "done", all, ", false, false, 2, 3", "2026-11-15T02:00:01+00:00").await;
+    run(3, "done", all, ", true, false, 80, 0", "2026-11-15T03:00:01+00:00").await;
+    run(4, "done", all, ", false, true, 4, 4", "2026-11-15T04:00:01+00:00").await;
+    run(5, "failed", all, ", false, false, 10, 12", "2026-11-15T05:00:01+00:00").await;
+    ledger::damage(&books, "update usage_monthly set missing_events = 7").await;
+    for (series, expected) in [
+        ("plg_rollup_last_done_timestamp_seconds", 1_794_708_001.0),
+        ("plg_rollup_last_done_duration_seconds", 1.5),
+        ("plg_rollup_last_done_events", 1000.0),
+        ("plg_rollup_drifted", 16.0),
+        ("plg_rollup_corrected", 19.0),
+        ("plg_rollup_missing_events", 7.0),
+        ("plg_rollup_last_failed", 1.0),
     ] {
-        plg_testkit::ledger::damage(&books, &sql).await;
+        assert_eq!(t.metric(series).await, expected, "{series}");
     }
-    let done_at = json!(1_794_708_001).as_f64().unwrap();
-    assert_eq!(t.metric("plg_rollup_last_done_timestamp_seconds").await, done_at);
-    assert_eq!(t.metric("plg_rollup_last_done_duration_seconds").await, 1.5);
-    assert_eq!(t.metric("plg_rollup_last_done_events").await, 1000.0);
-    assert_eq!(t.metric("plg_rollup_last_done_drifted").await, 2.0);
-    assert_eq!(t.metric("plg_rollup_last_done_corrected").await, 3.0);
-    assert_eq!(t.metric("plg_rollup_last_done_missing_events").await, 4.0);
-    assert_eq!(t.metric("plg_rollup_last_failed").await, 1.0);
+}
+
+/// What is documented is what there is: by name, type and labels.
+#[tokio::test(flavor = "multi_thread")]
+async fn docs_name_the_metrics_that_exist() {
+    let t = Service::start(Backend::Sqlite).await;
+    t.import(HOTEL, "job").await;
+    t.metrics().await;
+    let metrics = t.metrics().await;
+    let mut exported = BTreeMap::new();
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("a name and a type");
+        exported.insert(name.to_owned(), (kind.to_owned(), labels(&metrics, name)));
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/METRICS.md");
+    let text = std::fs::read_to_string(file).expect("the table");
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let unquote = |text: &str| text.trim_matches('`').to_owned();
+        let labels = cells[3].split(", ").map(unquote).filter(|label| !label.is_empty());
+        (unquote(cells[1]), (cells[2].to_owned(), labels.collect::<BTreeSet<_>>()))
+    };
+    let documented: BTreeMap<_, _> =
+        text.lines().filter(|line| line.starts_with("| `plg_")).map(row).collect();
+    assert_eq!(documented, exported);
+}
+
+/// The labels of a family's samples, besides the buckets' own.
+fn labels(metrics: &str, family: &str) -> BTreeSet<String> {
+    let of_family = |line: &&str| {
+        let name = line.split(['{', ' ']).next().unwrap_or_default();
+        let suffixes = ["", "_total", "_bucket", "_sum", "_count", "_info"];
+        suffixes.iter().any(|suffix| name.strip_suffix(suffix) == Some(family))
+    };
+    let samples = metrics.lines().filter(|line| !line.starts_with('#')).filter(of_family);
+    let names = samples.filter_map(|line| line.split_once('{')?.1.rsplit_once('}')).flat_map(
+        |(labels, _)| {
+            // A route has braces and no quotes: every second part is a value.
+            let names = labels.split('"').step_by(2);
+            names.map(|name| name.trim_matches([',', '=']).to_owned()).collect::<Vec<_>>()
+        },
+    );
+    names.filter(|name| !name.is_empty() && name != "le").collect()
 }

@@ -28,6 +28,14 @@ pub struct Scope {
     pub full: bool,
 }
 
+impl Scope {
+    /// Whether it leaves something out.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.hotels.is_empty() || self.month.is_some()
+    }
+}
+
 /// Which hotel-month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HotelMonth {

@@ -10,6 +10,7 @@ pub struct Model {
     pub status: String,
     pub dry_run: bool,
     pub full_recount: bool,
+    pub partial: bool,
     pub started_at: DateTimeUtc,
     pub finished_at: Option<DateTimeUtc>,
     pub hotels: i64,

@@ -58,10 +58,10 @@ async fn a_run_of_some_hotels_leaves_the_others_alone(
     let scope = Scope { hotels: vec![hotel(1), hotel(3)], full, ..Scope::default() };
     let run = books.reconcile(&Options { scope, ..incremental() }).await;
     assert_eq!((run.figures.hotels, run.figures.hotel_months), (2, 4));
-    assert_eq!((run.figures.corrected, run.full), (4, full));
+    assert_eq!((run.figures.corrected, run.full, run.partial), (4, full, true));
     assert_eq!(still_damaged(&books).await, of(&[hotel(2)], &[NOVEMBER, DECEMBER]));
     let run = books.reconcile(&incremental()).await;
-    assert_eq!((run.figures.hotels, run.figures.corrected), (1, 2));
+    assert_eq!((run.figures.hotels, run.figures.corrected, run.partial), (1, 2, false));
     books.assert_balanced().await;
 }
 
@@ -75,6 +75,7 @@ async fn a_run_of_one_month_leaves_the_others_alone(
     let scope = Scope { month: Some(month(NOVEMBER)), full, ..Scope::default() };
     let run = books.reconcile(&Options { scope, ..incremental() }).await;
     assert_eq!((run.figures.hotel_months, run.figures.corrected), (3, 3));
+    assert!(run.partial && books.runs().await[0].partial);
     assert_eq!(still_damaged(&books).await, of(&HOTELS, &[DECEMBER]));
 }
 
