@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Open connections of a full load.
-const CONNECTIONS: usize = 256;
+pub(crate) const CONNECTIONS: usize = 256;
 /// Hotels of a spread load.
-const HOTELS: u64 = 1000;
+pub(crate) const HOTELS: u64 = 1000;
 /// Numbers of clients among which `pgbench` may choose its best.
 const PGBENCH_CLIENTS: [u32; 3] = [16, 64, 256];
 
@@ -39,7 +39,12 @@ pub(crate) async fn run(duration: Duration, rounds: u32) {
     bench.print();
 }
 
-fn load(address: SocketAddr, connections: usize, hotels: u64, duration: Duration) -> Load {
+pub(crate) fn load(
+    address: SocketAddr,
+    connections: usize,
+    hotels: u64,
+    duration: Duration,
+) -> Load {
     Load {
         address,
         connections,

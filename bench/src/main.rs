@@ -6,8 +6,11 @@
 
 mod baselines;
 mod compare;
+mod history;
 mod load;
+mod nightly;
 mod report;
+mod seed;
 mod server;
 mod slow;
 
@@ -32,6 +35,24 @@ enum Command {
     All {
         /// Seconds of each measurement
         #[arg(long, default_value_t = 6)]
+        seconds: u64,
+        /// Rounds; each measures everything once, in turn
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// Recording with 20 million events stored, beside recording with none
+    History {
+        /// Seconds of each measurement
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+        /// Rounds; each measures everything once, in turn
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// The reconciliation beside what the database alone takes, and beside traffic
+    Nightly {
+        /// Seconds of each measurement of traffic
+        #[arg(long, default_value_t = 8)]
         seconds: u64,
         /// Rounds; each measures everything once, in turn
         #[arg(long, default_value_t = 3)]
@@ -82,6 +103,12 @@ fn main() {
         match Arguments::parse().command {
             Command::All { seconds, rounds } => {
                 compare::run(Duration::from_secs(seconds), rounds).await;
+            }
+            Command::History { seconds, rounds } => {
+                history::run(Duration::from_secs(seconds), rounds).await;
+            }
+            Command::Nightly { seconds, rounds } => {
+                nightly::run(Duration::from_secs(seconds), rounds).await;
             }
             Command::SlowSockets { seconds, rounds } => {
                 slow::run(Duration::from_secs(seconds), rounds).await;

@@ -11,6 +11,7 @@ use sea_orm_migration::sea_orm::{
 };
 use std::time::{Duration, Instant};
 
+pub mod distribute;
 mod m20261124_000001_initial;
 mod m20261124_000002_api_key;
 mod m20261124_000003_rollup_overview;

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use migrations::SchemaState;
+use migrations::distribute::{DistributeError, distribute};
 use sea_orm_migration::sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Command {
     },
     /// Say which migrations are pending; exits with 1 if any is
     Status,
+    /// Distribute the tables by hotel, on PostgreSQL with Citus (after `up`; safe to run again)
+    Distribute,
     /// Drop all tables and apply every migration
     Fresh {
         /// Do so even if the database holds events
@@ -46,6 +49,8 @@ enum Command {
 enum Failure {
     #[error("{0}")]
     Database(#[from] DbErr),
+    #[error("{0}")]
+    Distribute(#[from] DistributeError),
     #[error("the database does not answer: does it run, is the address in DATABASE_URL right?")]
     Silence,
     #[error("the database holds events, which would be lost: say `migrate fresh --yes` to do it")]
@@ -83,6 +88,14 @@ async fn run(arguments: &Arguments) -> Result<(ExitCode, String), Failure> {
             return Err(Failure::HoldsEvents);
         }
         Command::Fresh { .. } => migrations::fresh(&db).await?,
+        Command::Distribute => {
+            let message = match &distribute(&db).await?[..] {
+                [] => "every table is distributed by hotel already".to_owned(),
+                tables => format!("distributed by hotel: {}", tables.join(", ")),
+            };
+            db.close().await?;
+            return Ok((code, message));
+        }
         Command::Status => {}
     }
     let message = match migrations::schema_state(&db).await? {

@@ -812,12 +812,12 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The session of every event that names none itself. */
-                "X-Session-Id"?: components["schemas"]["SessionId"];
+                "X-Session-Id"?: string;
                 /**
                  * @description A synonym of `id`, for a single event. The same key with the same content is answered as the
                  *     first time (`Idempotent-Replayed: true`), with another content 422.
                  */
-                "Idempotency-Key"?: components["schemas"]["EventId"];
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -963,7 +963,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                /**
+                 * @description The `ETag` of an answer that you have: 304 while it is the current one.
+                 *     Anything else than an `ETag` is as good as none.
+                 */
                 "If-None-Match"?: string;
             };
             path: {
@@ -1308,12 +1311,12 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The session of every event that names none itself. */
-                "X-Session-Id"?: components["schemas"]["SessionId"];
+                "X-Session-Id"?: string;
                 /**
                  * @description A synonym of `id`, for a single event. The same key with the same content is answered as the
                  *     first time (`Idempotent-Replayed: true`), with another content 422.
                  */
-                "Idempotency-Key"?: components["schemas"]["EventId"];
+                "Idempotency-Key"?: string;
             };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
@@ -1469,12 +1472,12 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The session of every event that names none itself. */
-                "X-Session-Id"?: components["schemas"]["SessionId"];
+                "X-Session-Id"?: string;
                 /**
                  * @description A synonym of `id`, for a single event. The same key with the same content is answered as the
                  *     first time (`Idempotent-Replayed: true`), with another content 422.
                  */
-                "Idempotency-Key"?: components["schemas"]["EventId"];
+                "Idempotency-Key"?: string;
             };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
@@ -1629,7 +1632,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                /**
+                 * @description The `ETag` of an answer that you have: 304 while it is the current one.
+                 *     Anything else than an `ETag` is as good as none.
+                 */
                 "If-None-Match"?: string;
             };
             path: {
@@ -1839,12 +1845,12 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The session of every event that names none itself. */
-                "X-Session-Id"?: components["schemas"]["SessionId"];
+                "X-Session-Id"?: string;
                 /**
                  * @description A synonym of `id`, for a single event. The same key with the same content is answered as the
                  *     first time (`Idempotent-Replayed: true`), with another content 422.
                  */
-                "Idempotency-Key"?: components["schemas"]["EventId"];
+                "Idempotency-Key"?: string;
             };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
@@ -2003,7 +2009,7 @@ export interface operations {
             };
             header?: {
                 /** @description The session in which it happened. */
-                "X-Session-Id"?: components["schemas"]["SessionId"];
+                "X-Session-Id"?: string;
             };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
@@ -2104,7 +2110,10 @@ export interface operations {
                 month?: components["schemas"]["Month"];
             };
             header?: {
-                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                /**
+                 * @description The `ETag` of an answer that you have: 304 while it is the current one.
+                 *     Anything else than an `ETag` is as good as none.
+                 */
                 "If-None-Match"?: string;
             };
             path: {
@@ -2214,7 +2223,10 @@ export interface operations {
                 months?: number;
             };
             header?: {
-                /** @description The `ETag` of an answer that you have: 304 while it is the current one. */
+                /**
+                 * @description The `ETag` of an answer that you have: 304 while it is the current one.
+                 *     Anything else than an `ETag` is as good as none.
+                 */
                 "If-None-Match"?: string;
             };
             path: {

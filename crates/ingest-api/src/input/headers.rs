@@ -39,8 +39,10 @@ fn header<T>(
     parse: impl FnOnce(String) -> Result<T, TextIdError>,
 ) -> Result<Option<T>, Problem> {
     let Some(value) = request.headers().get(name) else { return Ok(None) };
-    let text =
-        std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::field(name, "must be UTF-8"))?;
+    // Clients do not agree on how to write anything else.
+    let text = value.to_str().map_err(|_| {
+        Problem::field(name, "must be printable ASCII; other characters may stand in the body")
+    })?;
     required(name, text.to_owned(), parse).map(Some)
 }
 
@@ -97,11 +99,11 @@ impl Sending {
 #[expect(dead_code, reason = "it is there to be documented")]
 pub(crate) struct SendingParams {
     /// The session of every event that names none itself.
-    #[param(rename = "X-Session-Id", value_type = SessionId, required = false)]
+    #[param(rename = "X-Session-Id", value_type = String, required = false, min_length = 1, max_length = 128, pattern = "^[ -~]*$")]
     session: Option<SessionId>,
     /// A synonym of `id`, for a single event. The same key with the same content is answered as the
     /// first time (`Idempotent-Replayed: true`), with another content 422.
-    #[param(rename = "Idempotency-Key", value_type = EventId, required = false)]
+    #[param(rename = "Idempotency-Key", value_type = String, required = false, min_length = 1, max_length = 128, pattern = "^[ -~]*$")]
     key: Option<EventId>,
 }
 
@@ -111,6 +113,6 @@ pub(crate) struct SendingParams {
 #[expect(dead_code, reason = "it is there to be documented")]
 pub(crate) struct SessionParam {
     /// The session in which it happened.
-    #[param(rename = "X-Session-Id", value_type = SessionId, required = false)]
+    #[param(rename = "X-Session-Id", value_type = String, required = false, min_length = 1, max_length = 128, pattern = "^[ -~]*$")]
     session: Option<SessionId>,
 }

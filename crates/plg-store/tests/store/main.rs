@@ -4,6 +4,7 @@
 
 mod citus;
 mod concurrency;
+mod distribute;
 mod gates;
 mod months;
 mod one_hotel_per_transaction;
