@@ -28,9 +28,10 @@ demo *args:
     cargo build --workspace --bins
     cargo run -q -p plg-testkit --bin demo -- {{args}}
 
-# Measure beside pgbench, Redis, bulk SQL and one transaction per request (redis-server is optional)
+# Measure beside pgbench, Redis, bulk SQL and one transaction per request (redis-server is optional);
+# just bench history | nightly | overload | slow-sockets
 bench *args='all':
-    cargo build --release --workspace --bins
+    cargo build --release --bins -p ingest-api -p rollup-worker -p migrations -p plg-bench
     target/release/bench {{args}}
 
 # Format

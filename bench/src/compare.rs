@@ -68,7 +68,7 @@ impl Bench {
         let server = serve(&url, settings);
         let load = shape(load(server.address, CONNECTIONS, HOTELS, self.duration));
         let outcome = run_load(&load).await;
-        assert_eq!(outcome.failures, 0, "every request succeeds");
+        assert_eq!(outcome.failures + outcome.refused.len(), 0, "every request succeeds");
         let memory = peak_mib(server.id());
         stop_and_check(server, &url).await;
         (outcome, memory)

@@ -54,16 +54,26 @@ pub(crate) struct Outcome {
     pub(crate) rate: f64,
     /// Latencies in microseconds.
     pub(crate) latency: Histogram<u64>,
+    /// Latencies of those that were refused with 503, in microseconds.
+    pub(crate) refused: Histogram<u64>,
     /// Requests answered otherwise, or not at all.
     pub(crate) failures: u64,
 }
 
 impl Outcome {
     pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of a short run")]
-        let micros = self.latency.value_at_quantile(quantile) as f64;
-        micros / 1000.0
+        quantile_ms(&self.latency, quantile)
     }
+
+    pub(crate) fn refused_quantile_ms(&self, quantile: f64) -> f64 {
+        quantile_ms(&self.refused, quantile)
+    }
+}
+
+fn quantile_ms(latency: &Histogram<u64>, quantile: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of a short run")]
+    let micros = latency.value_at_quantile(quantile) as f64;
+    micros / 1000.0
 }
 
 /// Distinguishes the keys of runs on one database.
@@ -91,15 +101,22 @@ pub(crate) async fn run(load: &Load) -> Outcome {
         };
         clients.push(tokio::spawn(client.run()));
     }
-    let mut latency = histogram();
-    let mut failures = 0;
+    let (mut latency, mut refused, mut failures) = (histogram(), histogram(), 0);
     for client in clients {
-        let (own, failed) = client.await.expect("a client runs");
-        latency.add(own).expect("same bounds");
-        failures += failed;
+        let own = client.await.expect("a client runs");
+        latency.add(own.latency).expect("same bounds");
+        refused.add(own.refused).expect("same bounds");
+        failures += own.failures;
     }
     let rate = latency.len() as f64 / load.duration.as_secs_f64();
-    Outcome { rate, latency, failures }
+    Outcome { rate, latency, refused, failures }
+}
+
+/// What one client has seen.
+struct Seen {
+    latency: Histogram<u64>,
+    refused: Histogram<u64>,
+    failures: u64,
 }
 
 fn histogram() -> Histogram<u64> {
@@ -116,8 +133,8 @@ struct Client {
 }
 
 impl Client {
-    async fn run(mut self) -> (Histogram<u64>, u64) {
-        let (mut latency, mut failures) = (histogram(), 0);
+    async fn run(mut self) -> Seen {
+        let mut seen = Seen { latency: histogram(), refused: histogram(), failures: 0 };
         let mut stream = self.connect().await;
         let (mut request, mut answer) = (Vec::new(), Vec::new());
         loop {
@@ -131,20 +148,21 @@ impl Client {
                 None => Instant::now(),
             };
             if start >= self.end {
-                return (latency, failures);
+                return seen;
             }
             self.write_request(&mut request);
-            let ok = exchange(&mut stream, &request, &mut answer).await;
+            let status = exchange(&mut stream, &request, &mut answer).await;
             let now = Instant::now();
-            if ok.is_err() {
+            if status.is_err() {
                 stream = self.connect().await;
             }
             if start >= self.measure && now <= self.end + Duration::from_secs(60) {
-                if ok == Ok(true) {
-                    let micros = (now - start).as_micros().clamp(1, 120_000_000);
-                    latency.record(u64::try_from(micros).unwrap_or(1)).expect("in bounds");
-                } else {
-                    failures += 1;
+                let micros = (now - start).as_micros().clamp(1, 120_000_000);
+                let micros = u64::try_from(micros).unwrap_or(1);
+                match status {
+                    Ok(200..300) => seen.latency.record(micros).expect("in bounds"),
+                    Ok(503) => seen.refused.record(micros).expect("in bounds"),
+                    _ => seen.failures += 1,
                 }
             }
         }
@@ -193,12 +211,8 @@ impl Client {
     }
 }
 
-/// Sends a request and reads its answer; says whether it was a success.
-async fn exchange(
-    stream: &mut TcpStream,
-    request: &[u8],
-    answer: &mut Vec<u8>,
-) -> Result<bool, ()> {
+/// Sends a request and reads its answer; says its status.
+async fn exchange(stream: &mut TcpStream, request: &[u8], answer: &mut Vec<u8>) -> Result<u16, ()> {
     stream.write_all(request).await.map_err(drop)?;
     answer.clear();
     loop {
@@ -215,7 +229,7 @@ async fn exchange(
             })
             .unwrap_or(0usize);
         if answer.len() >= head + 4 + length {
-            return Ok(text.as_bytes().get(9) == Some(&b'2'));
+            return text.get(9..12).and_then(|status| status.parse().ok()).ok_or(());
         }
     }
 }

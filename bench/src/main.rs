@@ -9,6 +9,7 @@ mod compare;
 mod history;
 mod load;
 mod nightly;
+mod overload;
 mod report;
 mod seed;
 mod server;
@@ -52,6 +53,15 @@ enum Command {
     /// The reconciliation beside what the database alone takes, and beside traffic
     Nightly {
         /// Seconds of each measurement of traffic
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+        /// Rounds; each measures everything once, in turn
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// A burst of more than the queue holds
+    Overload {
+        /// Seconds of each measurement
         #[arg(long, default_value_t = 8)]
         seconds: u64,
         /// Rounds; each measures everything once, in turn
@@ -110,6 +120,9 @@ fn main() {
             Command::Nightly { seconds, rounds } => {
                 nightly::run(Duration::from_secs(seconds), rounds).await;
             }
+            Command::Overload { seconds, rounds } => {
+                overload::run(Duration::from_secs(seconds), rounds).await;
+            }
             Command::SlowSockets { seconds, rounds } => {
                 slow::run(Duration::from_secs(seconds), rounds).await;
             }
@@ -123,7 +136,7 @@ fn main() {
                     outcome.quantile_ms(0.5),
                     outcome.quantile_ms(0.99),
                     outcome.quantile_ms(1.0),
-                    outcome.failures
+                    outcome.failures + outcome.refused.len()
                 );
             }
         }

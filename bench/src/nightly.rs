@@ -149,7 +149,7 @@ async fn beside_traffic(url: &str, duration: Duration, figures: &mut Figures) {
         } else {
             run_load(&steady).await
         };
-        assert_eq!(outcome.failures, 0, "every request succeeds");
+        assert_eq!(outcome.failures + outcome.refused.len(), 0, "every request succeeds");
         figures.note(p99, outcome.quantile_ms(0.99));
         stop_and_check(server, url).await;
     }
