@@ -83,7 +83,7 @@ impl Cluster {
         for setting in settings {
             arguments.extend(["-c".to_owned(), (*setting).to_owned()]);
         }
-        Self::start_from(root, None, arguments)
+        Self::start_from(root, free_port(), None, arguments)
     }
 
     /// Starts a standby with a copy of this server's data, and with its settings, also those of
@@ -92,12 +92,25 @@ impl Cluster {
     /// # Panics
     /// When the data cannot be copied.
     pub fn standby(&self) -> Self {
-        let root = self.folder.parent().expect("it is in a folder");
-        Self::start_from(root, Some(self.port), self.arguments.clone())
+        self.standby_at(free_port())
     }
 
-    fn start_from(root: &Path, primary: Option<u16>, arguments: Vec<String>) -> Self {
-        let port = free_port();
+    /// The same at the address of another server, which is removed.
+    ///
+    /// # Panics
+    /// When the data cannot be copied.
+    pub fn standby_instead_of(&self, other: Self) -> Self {
+        let port = other.port;
+        drop(other);
+        self.standby_at(port)
+    }
+
+    fn standby_at(&self, port: u16) -> Self {
+        let root = self.folder.parent().expect("it is in a folder");
+        Self::start_from(root, port, Some(self.port), self.arguments.clone())
+    }
+
+    fn start_from(root: &Path, port: u16, primary: Option<u16>, arguments: Vec<String>) -> Self {
         let folder = root.join(format!("plg-postgres-{}-{port}", std::process::id()));
         let mut keeper = Command::new("bash")
             .args(["-c", KEEPER, "keeper"])

@@ -1,16 +1,15 @@
-//! The primary is killed and its standby promoted, under load. With synchronous replication nothing is
-//! lost that was acknowledged, and nothing is counted twice. With asynchronous replication acknowledged
-//! writes are lost, and these checks see it.
+//! The standby takes over from its primary, under load.
 //!
 //! PostgreSQL only: SQLite has no standby.
 
-use crate::load::{CLIENTS, Load, Retry, Told, register_hotels};
-use crate::proxy::Proxy;
-use crate::support::Service;
+mod demoted;
+mod killed;
+mod several_hosts;
+
+use crate::load::{Load, Retry, Told};
 use plg_testkit::app::Api;
 use plg_testkit::postgres::Cluster;
-use plg_testkit::replication::{make_synchronous, wait_for_standby};
-use rstest::rstest;
+use plg_testkit::replication::wait_for_standby;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -57,12 +56,11 @@ impl Pair {
         })
     }
 
-    /// Makes a standby of what has become the primary, in place of the one that is dead.
+    /// Makes a standby of what has become the primary, in place and at the address of the dead one.
     fn replace_dead(self) -> Self {
         block_in_place(|| {
             let Self { primary: dead, standby: primary } = self;
-            drop(dead);
-            let standby = primary.standby();
+            let standby = primary.standby_instead_of(dead);
             Self { primary, standby }
         })
     }
@@ -108,39 +106,6 @@ async fn more(number: &mut watch::Receiver<usize>, count: usize, what: &str) {
     grown.expect("the clients are at work");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn ten_failovers_lose_nothing_and_count_nothing_twice() {
-    const FAILOVERS: usize = 10;
-
-    let mut pair = Pair::start().await;
-    let proxy = Proxy::before(&pair.url()).await;
-    let service = Service::start(&proxy.url(), LANES);
-    register_hotels(&service.api).await;
-    let mut traffic = Traffic::start(&service.api, Retry::ByHalf);
-
-    let (mut promotions, mut resumptions) = (Vec::new(), Vec::new());
-    for failover in 1..=FAILOVERS {
-        make_synchronous(&pair.primary).await;
-        traffic.more_acknowledged(SOME_JOBS).await;
-        promotions.push(pair.fail_over());
-        let promoted = Instant::now();
-        proxy.lead_to(&pair.standby.url("postgres"));
-        traffic.more_acknowledged(1).await;
-        resumptions.push(promoted.elapsed());
-        if failover < FAILOVERS {
-            pair = pair.replace_dead();
-        }
-    }
-    report("from the order to promote until it is done", &mut promotions);
-    report("from there to the next acknowledged write", &mut resumptions);
-    traffic.more_acknowledged(SOME_JOBS).await;
-
-    let told = traffic.stop().await;
-    assert!(told.failures >= FAILOVERS, "the failovers did not meet the load");
-    let db = migrations::connect(&pair.standby.url("postgres")).await.unwrap();
-    told.assert_true(&db).await;
-}
-
 /// Measured, not demanded: how fast a machine is proves nothing about the product.
 fn report(what: &str, times: &mut [Duration]) {
     times.sort_unstable();
@@ -149,50 +114,4 @@ fn report(what: &str, times: &mut [Duration]) {
         format!("{} failovers, {what}: median {median:.2?}, longest {longest:.2?}\n", times.len());
     // Past the harness, which keeps the output of tests that pass.
     let _ = std::io::stderr().write_all(line.as_bytes());
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Replication {
-    Synchronous,
-    Asynchronous,
-}
-
-/// The standby is away for the primary's last moments, and takes over without having seen them.
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_standby_that_was_behind_takes_over(
-    #[values(Replication::Synchronous, Replication::Asynchronous)] replication: Replication,
-) {
-    let mut pair = Pair::start().await;
-    let proxy = Proxy::before(&pair.url()).await;
-    let service = Service::start(&proxy.url(), LANES);
-    register_hotels(&service.api).await;
-    let mut traffic = Traffic::start(&service.api, Retry::ByHalf);
-    if replication == Replication::Synchronous {
-        make_synchronous(&pair.primary).await;
-    }
-    traffic.more_acknowledged(SOME_JOBS).await;
-
-    block_in_place(|| pair.standby.kill());
-    match replication {
-        Replication::Synchronous => traffic.more_failures(CLIENTS).await,
-        Replication::Asynchronous => traffic.more_acknowledged(SOME_JOBS).await,
-    }
-    block_in_place(|| {
-        pair.primary.kill();
-        pair.standby.restart();
-        pair.standby.promote();
-    });
-    proxy.lead_to(&pair.standby.url("postgres"));
-    traffic.more_acknowledged(SOME_JOBS).await;
-
-    let told = traffic.stop().await;
-    let db = migrations::connect(&pair.standby.url("postgres")).await.unwrap();
-    match replication {
-        Replication::Synchronous => told.assert_true(&db).await,
-        Replication::Asynchronous => {
-            let lost = told.lost(&db).await;
-            assert!(!lost.is_empty(), "the check does not see what was lost");
-        }
-    }
 }
