@@ -46,6 +46,8 @@ say "tests"
 if [ $# -gt 0 ]; then
     exec cargo test --locked "$@"
 fi
+# Tests start the shipped programs, also those of packages without tests of their own.
+cargo build --workspace --bins --locked
 cargo test --workspace --locked
 say "the HTTP contract, by Schemathesis"
 target/debug/contract --schemathesis target/python/bin/st

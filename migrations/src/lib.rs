@@ -4,10 +4,11 @@
 //! triggers, no foreign keys across hotels and no defaults that read a clock.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm_migration::sea_orm::sqlx::sqlite::{SqliteError, SqliteJournalMode};
 use sea_orm_migration::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use std::time::{Duration, Instant};
 
@@ -125,6 +126,30 @@ pub async fn has_events(db: &DatabaseConnection) -> Result<bool, DbErr> {
 /// When there is no database to be reached at the URL.
 pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     create_sqlite_folder(url)?;
+    let unusable = |reason: String| DbErr::Conn(RuntimeErr::Internal(reason));
+    let servers = plg_hosts::servers(url).map_err(|error| unusable(error.to_string()))?;
+    let mut result = Err(unusable("no server takes writes: are they standbys?".to_owned()));
+    for server in &servers.urls {
+        match connect_server(server).await {
+            Ok(db) if !servers.must_take_writes || takes_writes(&db).await? => return Ok(db),
+            Ok(standby) => standby.close().await?,
+            Err(error) => result = Err(error),
+        }
+    }
+    result
+}
+
+async fn takes_writes(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let question = "select not pg_is_in_recovery() as yes";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, question)).await?;
+    row.map_or(Ok(false), |row| row.try_get("", "yes"))
+}
+
+async fn connect_server(url: &str) -> Result<DatabaseConnection, DbErr> {
+    // What the driver says about a URL that it cannot read shows the password.
+    if url.starts_with("postgres") && url.parse::<PgConnectOptions>().is_err() {
+        return Err(DbErr::Conn(RuntimeErr::Internal("the URL cannot be read".to_owned())));
+    }
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false).connect_timeout(CONNECT_DEADLINE);
     options.map_sqlx_sqlite_opts(|sqlite| {

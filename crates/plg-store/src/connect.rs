@@ -1,18 +1,15 @@
 //! Opening databases, each with the settings it needs to keep the promises.
 
+pub use crate::url::{DEFAULT_DATABASE_URL, DatabaseUrl, DatabaseUrlError};
+
+use crate::primary;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
     DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, SqlxError, Statement,
     TransactionOptions, TransactionTrait,
 };
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
-
-/// The embedded default.
-pub const DEFAULT_DATABASE_URL: &str = "sqlite://data/plg.db?mode=rwc";
 
 /// How long to wait for a new connection, or for a free one of a pool.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
@@ -31,99 +28,25 @@ const SQLITE_CACHE: &str = "-8192";
 /// written often, such as the hotels' counters, are copied once for many transactions.
 const SQLITE_CHECKPOINT_PAGES: &str = "4096";
 
-/// Where the database is. Neither `Display` nor `Debug` shows a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
-
-/// The text is no URL of a database that this program knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must begin with postgres:// or sqlite:")]
-pub struct DatabaseUrlError;
-
-impl FromStr for DatabaseUrl {
-    type Err = DatabaseUrlError;
-
-    fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {
-        let known = ["postgres://", "postgresql://", "sqlite:"];
-        if known.iter().any(|scheme| text.starts_with(scheme)) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(DatabaseUrlError)
-        }
-    }
-}
-
-impl Default for DatabaseUrl {
-    fn default() -> Self {
-        Self(DEFAULT_DATABASE_URL.to_owned())
-    }
-}
-
-impl fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or(("sqlite", &self.0));
-        match rest.rsplit_once('@') {
-            Some((user, host)) => {
-                let user = user.split(':').next().unwrap_or_default();
-                write!(f, "{scheme}://{user}:***@{host}")
-            }
-            None => f.write_str(&self.0),
-        }
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseUrl({self})")
-    }
-}
-
-impl serde::Serialize for DatabaseUrl {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for DatabaseUrl {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl DatabaseUrl {
-    /// The URL itself, with its password.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is an embedded SQLite database.
-    #[must_use]
-    pub fn is_embedded(&self) -> bool {
-        self.0.starts_with("sqlite:")
-    }
-
-    /// The file of an embedded database. `None` on a server and in memory.
-    #[must_use]
-    pub fn file(&self) -> Option<PathBuf> {
-        let in_memory = self.0.contains(":memory:") || self.0.contains("mode=memory");
-        if !self.is_embedded() || in_memory {
-            return None;
-        }
-        let options: SqliteConnectOptions = self.0.parse().ok()?;
-        Some(options.get_filename().to_owned())
-    }
-}
-
-/// Opens a pool of at most `max_connections`, for reading and for rare writes.
+/// Opens a pool of at most `max_connections`, for reading and for rare writes. Connections to a server
+/// that takes no writes any more are dropped.
 ///
 /// # Errors
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
-    let mut options = options(url, Some(STATEMENT_DEADLINE));
+    let servers = url.servers();
+    let mut options = options(&servers.urls[0], Some(STATEMENT_DEADLINE));
     options.max_connections(max_connections).min_connections(0);
-    options.test_before_acquire_if_idle_for(POOL_TRUST);
-    Database::connect(options).await
+    if url.is_embedded() {
+        options.test_before_acquire_if_idle_for(POOL_TRUST);
+        return Database::connect(options).await;
+    }
+    primary::drop_demoted(&mut options, POOL_TRUST);
+    if servers.must_take_writes {
+        primary::pool(options, url).await
+    } else {
+        Database::connect(options).await
+    }
 }
 
 /// Opens one connection that its owner keeps: without the pool's test before each use, and without
@@ -132,7 +55,7 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
 /// # Errors
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn single(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
-    connect_once(options(url, Some(STATEMENT_DEADLINE))).await
+    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE))).await
 }
 
 /// Opens one connection as [`single`] does, for statements that may take as long as the caller says
@@ -144,12 +67,31 @@ pub async fn single_for_long_statements(
     url: &DatabaseUrl,
     statement_deadline: Option<Duration>,
 ) -> Result<DatabaseConnection, DbErr> {
-    let mut options = options(url, statement_deadline);
-    options.map_sqlx_sqlite_opts(|sqlite| sqlite_options(sqlite).create_if_missing(false));
-    connect_once(options).await
+    connect_once(url, |server| {
+        let mut options = options(server, statement_deadline);
+        options.map_sqlx_sqlite_opts(|sqlite| sqlite_options(sqlite).create_if_missing(false));
+        options
+    })
+    .await
 }
 
-async fn connect_once(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
+async fn connect_once(
+    url: &DatabaseUrl,
+    options: impl Fn(&str) -> ConnectOptions,
+) -> Result<DatabaseConnection, DbErr> {
+    let servers = url.servers();
+    let options = servers.urls.iter().map(|server| options(server));
+    if servers.must_take_writes {
+        return primary::first_that_takes_writes(options).await;
+    }
+    let options = options.into_iter().next().unwrap_or_else(|| ConnectOptions::new(url.expose()));
+    connect_server(options).await
+}
+
+/// To one server.
+pub(crate) async fn connect_server(
+    mut options: ConnectOptions,
+) -> Result<DatabaseConnection, DbErr> {
     options
         .max_connections(1)
         .min_connections(1)
@@ -161,8 +103,8 @@ async fn connect_once(mut options: ConnectOptions) -> Result<DatabaseConnection,
     connection.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
-fn options(url: &DatabaseUrl, statement_deadline: Option<Duration>) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url.expose());
+fn options(server: &str, statement_deadline: Option<Duration>) -> ConnectOptions {
+    let mut options = ConnectOptions::new(server);
     options.sqlx_logging(false).connect_timeout(CONNECT_DEADLINE).acquire_timeout(CONNECT_DEADLINE);
     options.map_sqlx_postgres_opts(move |postgres| {
         // Zero is no deadline.
@@ -210,7 +152,7 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
 /// When the database cannot be asked.
 pub async fn is_writable(db: &DatabaseConnection) -> Result<bool, DbErr> {
     let question = if is_postgres(db) {
-        "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as yes"
+        primary::TAKES_WRITES
     } else {
         // A file without the right to write, or on a disk that has become read-only, shows only when
         // it is written to.
@@ -253,26 +195,4 @@ pub fn reason(error: &DbErr) -> String {
 #[must_use]
 pub fn is_postgres(db: &impl sea_orm::ConnectionTrait) -> bool {
     db.get_database_backend() == DbBackend::Postgres
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_stay_inside() {
-        let url: DatabaseUrl = "postgres://plg:geh@im@db.example/plg".parse().unwrap();
-        assert_eq!(url.to_string(), "postgres://plg:***@db.example/plg");
-        assert_eq!(format!("{url:?}"), "DatabaseUrl(postgres://plg:***@db.example/plg)");
-        assert!("mysql://x".parse::<DatabaseUrl>().is_err());
-    }
-
-    #[test]
-    fn an_embedded_database_has_a_file() {
-        let file = |url: &str| url.parse::<DatabaseUrl>().unwrap().file();
-        assert_eq!(file(DEFAULT_DATABASE_URL), Some(PathBuf::from("data/plg.db")));
-        assert_eq!(file("sqlite:/tmp/a%20b.db"), Some(PathBuf::from("/tmp/a b.db")));
-        assert_eq!(file("sqlite::memory:"), None);
-        assert_eq!(file("postgres://plg@db.example/plg"), None);
-    }
 }

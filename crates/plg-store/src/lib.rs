@@ -7,6 +7,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`connect`] | opens pools and single connections, as each database wants them |
+//! | `url`, `primary` | where the database is, and which of several servers takes writes |
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
 //! | `months` | the hotel-months while something is recorded: locking, opening and writing them |
 //! | [`usage`] | the hotel-months as they are read |
@@ -27,11 +28,13 @@ pub mod gates;
 pub mod hotels;
 mod months;
 pub mod partitions;
+mod primary;
 pub mod retention;
 pub mod rollup;
 #[expect(missing_docs, reason = "columns are documented with their tables, in migrations")]
 pub mod schema;
 pub mod seats;
+mod url;
 pub mod usage;
 
 pub use commit::{CommitError, record, record_batch};

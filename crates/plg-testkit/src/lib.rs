@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod postgres;
 pub mod process;
 pub mod replica;
+pub mod replication;
 pub mod scenario;
 
 pub use app::TestApp;

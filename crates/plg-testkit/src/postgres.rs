@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 /// The shell that keeps the server: at the end of its input it stops it and removes its folder.
 /// Lines on its input are commands, each answered by one line.
 const KEEPER: &str = r#"
-dir=$1 bin=$2 port=$3; shift 3
+dir=$1 bin=$2 port=$3 primary=$4; shift 4
 owner=(); [ "$(id -u)" != 0 ] || owner=(setpriv --reuid=postgres --regid=postgres --init-groups)
 start() {
     # As a simple command, so that $! is the server and not a shell around it.
@@ -35,9 +35,13 @@ crash() {
 trap 'kill -CONT $all $server; kill -QUIT $server; wait $server; rm -rf "$dir"' EXIT
 trap '' INT TERM HUP
 exec 2>/dev/null
-mkdir -p "$dir/data" && { [ "$(id -u)" != 0 ] || chown -R postgres "$dir"; }
-"${owner[@]}" "$bin/initdb" -D "$dir/data" -A trust -U plg -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 ||
-    { echo "initdb failed: $(tail -3 "$dir/log")"; exit 1; }
+mkdir -p "$dir/data" && chmod 700 "$dir/data" && { [ "$(id -u)" != 0 ] || chown -R postgres "$dir"; }
+if [ -z "$primary" ]; then
+    "${owner[@]}" "$bin/initdb" -D "$dir/data" -A trust -U plg -E UTF8 --locale=C --no-sync
+else
+    # With standby.signal and primary_conninfo.
+    "${owner[@]}" "$bin/pg_basebackup" -D "$dir/data" -R -c fast --no-sync -h 127.0.0.1 -p "$primary" -U plg
+fi >"$dir/log" 2>&1 || { echo "no data: $(tail -3 "$dir/log")"; exit 1; }
 start "$@"
 while read -r command; do
     case $command in
@@ -45,6 +49,7 @@ while read -r command; do
         start) start "$@" ;;
         freeze) freeze; echo frozen ;;
         thaw) kill -CONT $all; echo thawed ;;
+        promote) "${owner[@]}" "$bin/pg_ctl" promote -s -w -D "$dir/data" && echo promoted ;;
     esac
 done
 "#;
@@ -55,6 +60,7 @@ pub struct Cluster {
     output: BufReader<std::process::ChildStdout>,
     folder: PathBuf,
     port: u16,
+    arguments: Vec<String>,
 }
 
 impl Cluster {
@@ -73,27 +79,61 @@ impl Cluster {
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     pub fn start_in(root: &Path, settings: &[&str]) -> Self {
-        let port = free_port();
-        let folder = root.join(format!("plg-postgres-{}-{port}", std::process::id()));
         let mut arguments = vec!["-c".to_owned(), "max_connections=400".to_owned()];
         for setting in settings {
             arguments.extend(["-c".to_owned(), (*setting).to_owned()]);
         }
+        Self::start_from(root, free_port(), None, arguments)
+    }
+
+    /// Starts a standby with a copy of this server's data, and with its settings, also those of
+    /// `alter system`. It follows this server until it is promoted.
+    ///
+    /// # Panics
+    /// When the data cannot be copied.
+    pub fn standby(&self) -> Self {
+        self.standby_at(free_port())
+    }
+
+    /// The same at the address of another server, which is removed.
+    ///
+    /// # Panics
+    /// When the data cannot be copied.
+    pub fn standby_instead_of(&self, other: Self) -> Self {
+        let port = other.port;
+        drop(other);
+        self.standby_at(port)
+    }
+
+    fn standby_at(&self, port: u16) -> Self {
+        let root = self.folder.parent().expect("it is in a folder");
+        Self::start_from(root, port, Some(self.port), self.arguments.clone())
+    }
+
+    fn start_from(root: &Path, port: u16, primary: Option<u16>, arguments: Vec<String>) -> Self {
+        let folder = root.join(format!("plg-postgres-{}-{port}", std::process::id()));
         let mut keeper = Command::new("bash")
             .args(["-c", KEEPER, "keeper"])
             .arg(&folder)
             .arg(programs())
             .arg(port.to_string())
-            .args(arguments)
+            .arg(primary.map(|port| port.to_string()).unwrap_or_default())
+            .args(&arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("bash starts");
         let output = BufReader::new(keeper.stdout.take().expect("piped"));
-        let mut cluster = Self { keeper, output, folder, port };
+        let mut cluster = Self { keeper, output, folder, port, arguments };
         cluster.expect_line("ready");
         cluster
+    }
+
+    /// Makes a primary of a standby, and waits until it takes writes.
+    pub fn promote(&mut self) {
+        self.command("promote");
+        self.expect_line("promoted");
     }
 
     /// Kills the server as a crash would.

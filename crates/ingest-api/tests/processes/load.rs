@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(crate) const CLIENTS: usize = 32;
-/// Imports of each client.
+/// Imports of each client whose work has an end.
 const JOBS: usize = 40;
 /// All imports.
 pub(crate) const ALL_JOBS: usize = CLIENTS * JOBS;
@@ -17,12 +17,42 @@ pub(crate) const ALL_JOBS: usize = CLIENTS * JOBS;
 const HOTELS: usize = 4;
 /// How often an import is sent before the test has failed.
 const ATTEMPTS_MAX: usize = 1_000;
+/// Of clients that work for as long as the test does, before they send again what was not acknowledged.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a client does when an import is not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
     UntilAcknowledged,
     Never,
+    /// Half of them do this, half of them that.
+    ByHalf,
+}
+
+impl Retry {
+    const fn of_client(self, number: usize) -> Self {
+        match self {
+            Self::ByHalf if number.is_multiple_of(2) => Self::UntilAcknowledged,
+            Self::ByHalf => Self::Never,
+            retry => retry,
+        }
+    }
+}
+
+/// When a client has done its work.
+#[derive(Debug, Clone)]
+enum Work {
+    Jobs,
+    Until(watch::Receiver<bool>),
+}
+
+impl Work {
+    fn is_done(&self, job: usize) -> bool {
+        match self {
+            Self::Jobs => job == JOBS,
+            Self::Until(ended) => *ended.borrow(),
+        }
+    }
 }
 
 /// What the clients were told about their imports.
@@ -42,7 +72,9 @@ pub(crate) struct Told {
 pub(crate) struct Load {
     service: watch::Receiver<Api>,
     retry: Retry,
+    work: Work,
     acknowledged: watch::Sender<usize>,
+    failures: watch::Sender<usize>,
 }
 
 /// Gives the hotels of the load a plan without limits.
@@ -55,12 +87,23 @@ pub(crate) async fn register_hotels(api: &Api) {
 impl Load {
     /// Clients of the service that the channel names: after a crash it names another.
     pub(crate) fn new(service: watch::Receiver<Api>, retry: Retry) -> Self {
-        Self { service, retry, acknowledged: watch::Sender::new(0) }
+        let (acknowledged, failures) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { service, retry, work: Work::Jobs, acknowledged, failures }
+    }
+
+    /// The same, with as many imports as there is time for until the channel says so.
+    pub(crate) fn until(self, ended: watch::Receiver<bool>) -> Self {
+        Self { work: Work::Until(ended), ..self }
     }
 
     /// How many imports have been acknowledged so far.
     pub(crate) fn progress(&self) -> watch::Receiver<usize> {
         self.acknowledged.subscribe()
+    }
+
+    /// How many attempts have not been acknowledged so far.
+    pub(crate) fn trouble(&self) -> watch::Receiver<usize> {
+        self.failures.subscribe()
     }
 
     /// Runs all clients until their work is done, or until nobody answers them any more.
@@ -78,12 +121,14 @@ impl Load {
     async fn client(&self, number: usize) -> Told {
         let mut told = Told::default();
         let mut service = self.service.clone();
-        for job in 0..JOBS {
+        let mut job = 0;
+        while !self.work.is_done(job) {
             let job_id = format!("client {number} job {job}");
             let in_reach = self.import(number, &job_id, &mut service, &mut told).await;
             if !in_reach {
                 break;
             }
+            job += 1;
         }
         told
     }
@@ -110,7 +155,11 @@ impl Load {
                 Word::Unknown => &mut told.unknown,
             };
             told.failures += 1;
-            if self.retry == Retry::Never {
+            self.failures.send_modify(|count| *count += 1);
+            if matches!(self.work, Work::Until(_)) {
+                tokio::time::sleep(PAUSE).await;
+            }
+            if self.retry.of_client(client) == Retry::Never {
                 word.insert(job_id.to_owned());
                 return answered;
             }
@@ -159,11 +208,17 @@ impl Told {
         let distinct: BTreeSet<String> = stored.iter().cloned().collect();
         assert_eq!(distinct.len(), stored.len(), "an import is stored twice");
 
-        let lost: Vec<_> = self.acknowledged.difference(&distinct).collect();
+        let lost = self.lost(db).await;
         assert!(lost.is_empty(), "acknowledged, but not stored: {lost:?}");
         let hidden: Vec<_> = self.refused.intersection(&distinct).collect();
         assert!(hidden.is_empty(), "refused, but stored: {hidden:?}");
         ledger::assert_balanced(db).await;
+    }
+
+    /// What was acknowledged, and is not stored.
+    pub(crate) async fn lost(&self, db: &impl ConnectionTrait) -> Vec<&String> {
+        let stored: BTreeSet<String> = stored_imports(db).await.into_iter().collect();
+        self.acknowledged.iter().filter(|job| !stored.contains(*job)).collect()
     }
 
     /// Checks that whoever got no answer was never let in.

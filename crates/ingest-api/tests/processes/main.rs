@@ -4,6 +4,7 @@
 
 mod crash;
 mod drain;
+mod failover;
 mod load;
 mod lost_commit;
 mod neighbours;

@@ -1,4 +1,4 @@
-//! A proxy before PostgreSQL that loses the connection at a certain statement.
+//! A proxy before PostgreSQL that loses the connection at a certain statement, or leads elsewhere.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,7 @@ impl Plan {
 pub(crate) struct Proxy {
     address: SocketAddr,
     server_url: String,
+    server: Arc<Mutex<String>>,
     plan: Arc<Plan>,
 }
 
@@ -50,16 +51,24 @@ impl Proxy {
     pub(crate) async fn before(server_url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = server_of(server_url).to_owned();
+        let server = Arc::new(Mutex::new(server_of(server_url).to_owned()));
         let plan = Arc::new(Plan::default());
-        let its_plan = Arc::clone(&plan);
+        let (its_server, its_plan) = (Arc::clone(&server), Arc::clone(&plan));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&server).await.unwrap();
-                tokio::spawn(relay(client, server, Arc::clone(&its_plan)));
+                let server = its_server.lock().unwrap().clone();
+                // Where nobody listens the client is hung up on, as proxies do.
+                if let Ok(server) = TcpStream::connect(server).await {
+                    tokio::spawn(relay(client, server, Arc::clone(&its_plan)));
+                }
             }
         });
-        Self { address, server_url: server_url.to_owned(), plan }
+        Self { address, server_url: server_url.to_owned(), server, plan }
+    }
+
+    /// From now on new connections lead to this server. Those that stand lead where they led.
+    pub(crate) fn lead_to(&self, server_url: &str) {
+        *self.server.lock().unwrap() = server_of(server_url).to_owned();
     }
 
     /// The server's URL by way of the proxy.

@@ -10,4 +10,5 @@ mod months;
 mod one_hotel_per_transaction;
 mod own_transaction;
 mod schema;
+mod servers;
 mod support;

@@ -1,0 +1,122 @@
+//! `postgres://user@one:5432,two:5432/database?target_session_attrs=read-write`: what libpq reads as
+//! several servers, and the driver does not. Pure text; whoever connects tries them.
+
+/// The servers of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Servers {
+    /// A URL for each, in the order in which they are named.
+    pub urls: Vec<String>,
+    /// Whether only one that takes writes will do. So it is whenever there are several: these
+    /// programs write, and libpq's `any` would leave them with a standby.
+    pub must_take_writes: bool,
+}
+
+/// The URL asks for what these programs cannot use. It does not show the URL, which has a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostsError {
+    /// Standbys.
+    #[error(
+        "target_session_attrs={0}: must be read-write, primary or any, as it will be written to"
+    )]
+    SessionAttributes(String),
+    /// Something between two commas is missing.
+    #[error("names a host that is empty")]
+    EmptyHost,
+}
+
+const SESSION_ATTRIBUTES: &str = "target_session_attrs";
+
+/// Reads a URL of the form `postgres://[user[:password]@]host[:port][,host[:port]]…[/database][?options]`.
+/// Any other text is one server.
+///
+/// # Errors
+/// When it asks for standbys, or names no host between two commas.
+pub fn servers(url: &str) -> Result<Servers, HostsError> {
+    let Some((scheme, rest)) = url.split_once("://").filter(|(s, _)| s.starts_with("postgres"))
+    else {
+        return Ok(Servers { urls: vec![url.to_owned()], must_take_writes: false });
+    };
+    // A password may hold a slash, or anything else, though it should not.
+    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(user, rest)| (user, rest));
+    let at = if user.is_empty() { "" } else { "@" };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (hosts, database) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+
+    let (session_attributes, options): (Vec<&str>, Vec<&str>) =
+        query.split('&').filter(|option| !option.is_empty()).partition(|option| is_ours(option));
+    let mut must_take_writes = false;
+    for attribute in session_attributes {
+        match attribute.split_once('=').map(|(_, value)| value) {
+            Some("read-write" | "primary") => must_take_writes = true,
+            Some("any") => {}
+            other => return Err(HostsError::SessionAttributes(other.unwrap_or("").to_owned())),
+        }
+    }
+    let query = if options.is_empty() { String::new() } else { format!("?{}", options.join("&")) };
+    let hosts: Vec<&str> = hosts.split(',').collect();
+    if hosts.len() > 1 && hosts.contains(&"") {
+        return Err(HostsError::EmptyHost);
+    }
+    must_take_writes |= hosts.len() > 1;
+    let urls =
+        hosts.iter().map(|host| format!("{scheme}://{user}{at}{host}{database}{query}")).collect();
+    Ok(Servers { urls, must_take_writes })
+}
+
+fn is_ours(option: &str) -> bool {
+    option.split('=').next() == Some(SESSION_ATTRIBUTES)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_hosts_share_everything_else() {
+        let servers =
+            servers("postgres://plg:g,e@one:1,two,[::1]:3/plg?target_session_attrs=read-write&sslmode=require")
+                .unwrap();
+        let urls = [
+            "postgres://plg:g,e@one:1/plg?sslmode=require",
+            "postgres://plg:g,e@two/plg?sslmode=require",
+            "postgres://plg:g,e@[::1]:3/plg?sslmode=require",
+        ];
+        assert_eq!(servers.urls, urls);
+        assert!(servers.must_take_writes);
+    }
+
+    #[test]
+    fn several_hosts_are_asked_for_writes_whatever_is_said() {
+        for attributes in ["", "?target_session_attrs=any"] {
+            let servers = servers(&format!("postgresql://one,two{attributes}")).unwrap();
+            assert_eq!(servers.urls, ["postgresql://one", "postgresql://two"]);
+            assert!(servers.must_take_writes);
+        }
+    }
+
+    #[test]
+    fn one_server_stays_what_it_is() {
+        for url in [
+            "sqlite://a,b.db?mode=rwc",
+            "postgres://plg:geh/@im@db.example:5432/plg?sslmode=require&application_name=a",
+            "postgres:///plg?host=/var/run/postgresql",
+            "postgres://%2Fvar%2Frun/plg",
+        ] {
+            let servers = servers(url).unwrap();
+            assert_eq!(servers.urls, [url]);
+            assert!(!servers.must_take_writes);
+        }
+        let one = servers("postgres://one/plg?target_session_attrs=primary").unwrap();
+        assert_eq!((one.urls, one.must_take_writes), (vec!["postgres://one/plg".to_owned()], true));
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        for value in ["standby", "read-only", "prefer-standby", ""] {
+            let refused = servers(&format!("postgres://one,two/plg?target_session_attrs={value}"));
+            assert_eq!(refused, Err(HostsError::SessionAttributes(value.to_owned())));
+        }
+        assert_eq!(servers("postgres://one,,two/plg"), Err(HostsError::EmptyHost));
+    }
+}

@@ -1,0 +1,148 @@
+//! Which server takes writes: of several, that one is found, and found again after a failover; and a
+//! connection that leads to another one is not kept.
+
+use crate::connect::{CONNECT_DEADLINE, connect_server, is_writable, single};
+use crate::url::DatabaseUrl;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use sea_orm::sqlx;
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::{ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Neither a standby nor a server that was told not to.
+pub(crate) const TAKES_WRITES: &str =
+    "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as yes";
+/// Before a standby is asked again whether it has been promoted.
+const STANDBY_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is made sure that the pool leads to the server that takes writes.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(500);
+
+/// Connects to all servers at once, and keeps the first that takes writes. In turn, one that does not
+/// answer would use up the time of those behind it.
+///
+/// # Errors
+/// When none does within [`CONNECT_DEADLINE`].
+pub(crate) async fn first_that_takes_writes(
+    servers: impl Iterator<Item = ConnectOptions>,
+) -> Result<DatabaseConnection, DbErr> {
+    let deadline = Instant::now() + CONNECT_DEADLINE;
+    let mut servers: FuturesUnordered<_> =
+        servers.map(|options| connect_for_writes(options, deadline)).collect();
+    let mut last = Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout));
+    while let Some(result) = servers.next().await {
+        match result {
+            Ok(db) => return Ok(db),
+            // What a server says tells more than that others do not answer.
+            Err(DbErr::ConnectionAcquire(_)) => {}
+            error => last = error,
+        }
+    }
+    last
+}
+
+/// Asks a standby again until the deadline: it may be promoted any moment.
+async fn connect_for_writes(
+    options: ConnectOptions,
+    deadline: Instant,
+) -> Result<DatabaseConnection, DbErr> {
+    loop {
+        let db = connect_server(options.clone()).await?;
+        let answer = tokio::time::timeout_at(deadline.into(), is_writable(&db)).await;
+        match answer.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))) {
+            Ok(true) => return Ok(db),
+            Ok(false) if Instant::now() + STANDBY_PAUSE < deadline => {
+                tokio::spawn(db.close());
+                tokio::time::sleep(STANDBY_PAUSE).await;
+            }
+            Ok(false) => {
+                let what = "the servers that answer take no writes: are they standbys?";
+                return Err(DbErr::Conn(RuntimeErr::Internal(what.to_owned())));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Opens a pool on the server that takes writes, and leads it to another one when that does.
+///
+/// # Errors
+/// When none does within [`CONNECT_DEADLINE`].
+pub(crate) async fn pool(
+    mut options: ConnectOptions,
+    url: &DatabaseUrl,
+) -> Result<DatabaseConnection, DbErr> {
+    let guide = single(url).await?;
+    // A server that has just been left may still be asked once.
+    options.connect_lazy(true).map_sqlx_postgres_pool_opts(|pool| {
+        pool.after_connect(|connection, _| {
+            Box::pin(async move {
+                if takes_writes(connection).await? {
+                    return Ok(());
+                }
+                Err(sqlx::Error::Protocol("the server takes no writes".to_owned()))
+            })
+        })
+    });
+    let db = Database::connect(options).await?;
+    lead(&db, &guide);
+    tokio::spawn(follow(db.clone(), guide, url.clone()));
+    Ok(db)
+}
+
+/// New connections of the pool go where the guide goes.
+fn lead(db: &DatabaseConnection, guide: &DatabaseConnection) {
+    let options = guide.get_postgres_connection_pool().connect_options();
+    db.get_postgres_connection_pool().set_connect_options((*options).clone());
+}
+
+/// Until the pool is closed.
+async fn follow(db: DatabaseConnection, mut guide: DatabaseConnection, url: DatabaseUrl) {
+    while !db.get_postgres_connection_pool().is_closed() {
+        tokio::time::sleep(FOLLOW_PAUSE).await;
+        let asked = tokio::time::timeout(CONNECT_DEADLINE, is_writable(&guide)).await;
+        if matches!(asked, Ok(Ok(true))) {
+            continue;
+        }
+        match single(&url).await {
+            Ok(next) => {
+                lead(&db, &next);
+                tokio::spawn(std::mem::replace(&mut guide, next).close());
+                tracing::warn!("reads follow the database to the server that takes writes now");
+            }
+            Err(error) => tracing::debug!(%error, "no server takes writes"),
+        }
+    }
+    // It loses nothing if that fails.
+    let _ = guide.close().await;
+}
+
+/// Has a pool ask a connection that it has not used for `trust`, and one of its connections after each
+/// such time, whether it still leads to a server that takes writes. If not, the pool drops it and
+/// connects anew, which a proxy or the server's name leads elsewhere by then.
+///
+/// A ping would not do: a demoted primary answers it, and what is read there is old.
+pub(crate) fn drop_demoted(options: &mut ConnectOptions, trust: Duration) {
+    let asked_at = Arc::new(Mutex::new(None::<Instant>));
+    options.test_before_acquire(false);
+    options.map_sqlx_postgres_before_acquire(move |connection, meta| {
+        let asked_at = Arc::clone(&asked_at);
+        let last = *asked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_trusted = meta.idle_for < trust && last.is_some_and(|last| last.elapsed() < trust);
+        Box::pin(async move {
+            if is_trusted {
+                return Ok(true);
+            }
+            let is_good = takes_writes(connection).await?;
+            // Until one of them is good, all are asked.
+            let now = is_good.then(Instant::now);
+            *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            Ok(is_good)
+        })
+    });
+}
+
+async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(TAKES_WRITES).fetch_one(connection).await
+}
