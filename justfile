@@ -33,6 +33,10 @@ bench *args='all':
     cargo build --release --workspace --bins
     target/release/bench {{args}}
 
+# Upgrade from an earlier revision to this one under load: just rolling-upgrade HEAD~20
+rolling-upgrade rev:
+    scripts/rolling-upgrade.sh {{rev}}
+
 # Format
 fmt:
     cargo fmt --all
