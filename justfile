@@ -34,6 +34,10 @@ bench *args='all':
     cargo build --release --bins -p ingest-api -p rollup-worker -p migrations -p plg-bench
     target/release/bench {{args}}
 
+# Upgrade from an earlier revision to this one under load: just rolling-upgrade HEAD~20
+rolling-upgrade rev:
+    scripts/rolling-upgrade.sh {{rev}}
+
 # Format
 fmt:
     cargo fmt --all

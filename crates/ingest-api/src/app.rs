@@ -132,6 +132,7 @@ impl Application {
         };
         let mut server = HttpServer::new(app)
             .backlog(BACKLOG)
+            .max_connections(settings.server.connections)
             .client_request_timeout(HEAD_DEADLINE)
             .disable_signals()
             .shutdown_timeout(settings.server.drain_seconds)

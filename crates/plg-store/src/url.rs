@@ -61,7 +61,8 @@ impl fmt::Display for DatabaseUrl {
             Some((user, host)) => {
                 let user = user.split(':').next().unwrap_or_default();
                 // The options may hold a password, too.
-                let host = host.split('?').next().unwrap_or_default();
+                let (place, options) = host.split_once('?').unwrap_or((host, ""));
+                let host = if options.contains("password") { place } else { host };
                 write!(f, "{scheme}://{user}:***@{host}")
             }
             None => f.write_str(&self.0),

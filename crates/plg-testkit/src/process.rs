@@ -19,12 +19,23 @@ impl Process {
     /// # Panics
     /// With what it complains about, when it does not start.
     pub fn serve(program: &Path, database_url: &str, settings: &[(&str, &str)]) -> Self {
+        let mut all = vec![
+            ("PLG__SERVER__PORT", "0"),
+            ("PLG__METRICS__PORT", "0"),
+            ("PLG__LOG__FILTER", "warn"),
+        ];
+        all.extend(access::ENVIRONMENT);
+        all.extend(settings);
+        Self::serve_with(program, database_url, &all)
+    }
+
+    /// The same with these settings only.
+    ///
+    /// # Panics
+    /// With what it complains about, when it does not start.
+    pub fn serve_with(program: &Path, database_url: &str, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(program)
             .env("DATABASE_URL", database_url)
-            .env("PLG__SERVER__PORT", "0")
-            .env("PLG__METRICS__PORT", "0")
-            .env("PLG__LOG__FILTER", "warn")
-            .envs(access::ENVIRONMENT)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -60,6 +60,8 @@ pub struct ServerSettings {
     pub port: u16,
     /// Threads that serve HTTP; 0 is one for each core.
     pub threads: usize,
+    /// Connections open at once on each of them; more wait to be accepted.
+    pub connections: usize,
     /// How long it goes on, not ready any more, when it is asked to stop, in seconds.
     pub ready_grace_seconds: u64,
     /// How long requests under way may take then, in seconds.
@@ -232,6 +234,7 @@ impl Settings {
             }
         };
         let Self { writer, rollup, .. } = &self;
+        check("server.connections", self.server.connections, 1, 100_000, "1 to 100000")?;
         check("writer.lanes", writer.lanes, 1, 64, "1 to 64")?;
         check("writer.queue", writer.queue, 1_000, 1_000_000, "1000 to 1000000")?;
         check("writer.batch", writer.batch, 1, 1_000, "1 to 1000")?;
