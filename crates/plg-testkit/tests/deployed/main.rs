@@ -32,13 +32,17 @@ const HOTELS: usize = 8;
 const PROBE_PAUSE: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 600;
 
-/// A folder that nobody may write to, as the image's root is.
+/// A folder that nobody may write to, as the image's root is, with the programs in it: another user may not
+/// be let in where they were built.
 struct ReadOnly(PathBuf);
 
 impl ReadOnly {
     fn new() -> Self {
         let path = std::env::temp_dir().join(format!("plg-deployed-{}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
+        for name in ["ingest-api", "migrate", "rollup-worker"] {
+            std::fs::copy(program(name), path.join(name)).unwrap();
+        }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o555)).unwrap();
         Self(path)
     }
@@ -46,14 +50,15 @@ impl ReadOnly {
 
 impl Drop for ReadOnly {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.0);
+        let _ = std::fs::set_permissions(&self.0, std::fs::Permissions::from_mode(0o755));
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
 /// As the container's user where that can be had, which takes root; else as whoever runs the test, who is
 /// not root then.
 fn command(container: &Container, folder: &Path) -> Command {
-    let mut command = Command::new(program(&container.program));
+    let mut command = Command::new(folder.join(&container.program));
     command.args(&container.arguments).env_clear().envs(&container.environment);
     command.current_dir(folder).stdin(Stdio::null());
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
@@ -171,7 +176,7 @@ async fn migrate_serve_probe_stop_and_reconcile() {
         (report["drifted"].as_i64(), report["events"].as_i64()),
         (Some(0), Some(acknowledged))
     );
-    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 3, "the programs, and nothing else");
 }
 
 /// What whoever balances the load asks before it sends nothing here any more.
