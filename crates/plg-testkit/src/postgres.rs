@@ -14,6 +14,7 @@ owner=(); [ "$(id -u)" != 0 ] || owner=(setpriv --reuid=postgres --regid=postgre
 start() {
     # As a simple command, so that $! is the server and not a shell around it.
     "${owner[@]}" "$bin/postgres" -D "$dir/data" -k "$dir" -p "$port" -c listen_addresses=127.0.0.1 \
+        -c dynamic_shared_memory_type=mmap \
         "$@" >>"$dir/log" 2>&1 &
     server=$!
     for _ in $(seq 400); do
