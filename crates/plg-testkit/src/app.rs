@@ -18,15 +18,7 @@ pub struct Answer {
     pub status: u16,
     /// The body; null when it is no JSON.
     pub body: Value,
-    /// The header `Retry-After`.
-    pub retry_after: Option<String>,
-    /// The header `Content-Type`.
-    pub content_type: Option<String>,
-    /// The header `Allow`.
-    pub allow: Option<String>,
-    /// The header `WWW-Authenticate`.
-    pub www_authenticate: Option<String>,
-    /// All headers.
+    /// Its headers.
     pub headers: HeaderMap,
 }
 
@@ -84,12 +76,9 @@ impl Api {
         let response = request.send().await.ok()?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let header = |name: &str| Some(headers.get(name)?.to_str().expect("text").to_owned());
-        let [retry_after, content_type, allow, www_authenticate] =
-            ["retry-after", "content-type", "allow", "www-authenticate"].map(header);
         let text = response.text().await.ok()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Some(Answer { status, body, retry_after, content_type, allow, www_authenticate, headers })
+        Some(Answer { status, body, headers })
     }
 
     /// Sends, and reads the answer.

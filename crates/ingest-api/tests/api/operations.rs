@@ -40,7 +40,7 @@ async fn it_is_not_ready_when_the_schema_is_behind(
     let answer = t.get("/readyz").await;
     assert_problem(&answer, (503, "schema_behind"), None);
     assert!(answer.body["detail"].as_str().expect("text").contains("migrate up"), "{answer:?}");
-    assert!(answer.retry_after.is_some());
+    assert!(answer.header("retry-after").is_some());
     assert_eq!(t.get("/livez").await.status, 200);
 }
 

@@ -42,7 +42,7 @@ async fn a_browser_may_send_so_many_requests_and_then_waits() {
     let answer = browser.get(&usage(HOTEL)).await;
     assert_problem(&answer, (429, "rate_limited"), None);
     assert_eq!(left(&answer), (Some("\"token\";r=0;t=60"), policy));
-    let wait: i64 = answer.retry_after.expect("a number").parse().expect("a number");
+    let wait: i64 = answer.header("retry-after").expect("a number").parse().expect("a number");
     // Another token of the same user is no other browser; another user, and another hotel, are.
     t.wait(TimeDelta::seconds(1));
     let same = t.with(Some(&token(&t, HOTEL, USER).await));

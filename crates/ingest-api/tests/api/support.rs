@@ -168,7 +168,7 @@ pub(crate) fn assert_created(answer: &Answer) {
 pub(crate) fn assert_problem(answer: &Answer, (status, code): (u16, &str), field: Option<&str>) {
     let body = &answer.body;
     assert_eq!((answer.status, answer.code()), (status, code), "{answer:?}");
-    assert_eq!(answer.content_type.as_deref(), Some("application/problem+json"), "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
     assert_eq!(body["status"], status, "{body}");
     assert_eq!(body["type"], format!("urn:plg:problem:{code}"), "{body}");
     assert_eq!(body["field"].as_str(), field, "{body}");

@@ -52,7 +52,7 @@ pub(crate) async fn fill_queue(
 
 pub(crate) fn assert_overloaded(answer: &Answer) {
     assert_eq!((answer.status, answer.code()), (503, "overloaded"), "{answer:?}");
-    assert!(answer.retry_after.as_ref().unwrap().parse::<u32>().unwrap() > 0);
+    assert!(answer.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
 }
 
 pub(crate) fn assert_all_recorded(answer: &Answer) {
