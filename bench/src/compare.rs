@@ -2,7 +2,7 @@
 
 use crate::baselines::{pgbench, redis};
 use crate::load::{ITEMS, Load, Outcome, What, run as run_load};
-use crate::report::{Figures, Line, Target, print};
+use crate::report::{Figures, Target, print};
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
 use plg_testkit::access::ROOT_KEY;
 use std::net::SocketAddr;
@@ -204,12 +204,7 @@ impl Bench {
     }
 
     fn print(&self) {
-        let line = |what, ours, theirs, target| Line {
-            what,
-            ours: (ours, self.figures.median(ours)),
-            theirs: (theirs, self.figures.median(theirs)),
-            target,
-        };
+        let line = |what, ours, theirs, target| self.figures.line(what, ours, theirs, target);
         let least = Target::AtLeast;
         let most = Target::AtMost;
         print(&[

@@ -2,7 +2,7 @@
 
 use crate::compare::{CONNECTIONS, HOTELS, load};
 use crate::load::run as run_load;
-use crate::report::{Figures, Line, Target, print};
+use crate::report::{Figures, Target, print};
 use crate::seed;
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
 use std::time::Duration;
@@ -44,12 +44,8 @@ pub(crate) async fn run(duration: Duration, rounds: u32) {
             stop_and_check(server, url).await;
         }
     }
-    let line = |ours, theirs, target| Line {
-        what: "20 million events stored",
-        ours: (ours, figures.median(ours)),
-        theirs: (theirs, figures.median(theirs)),
-        target,
-    };
+    let line =
+        |ours, theirs, target| figures.line("20 million events stored", ours, theirs, target);
     print(&[
         line("actions/s, 20 million stored", "actions/s, nothing stored", Target::AtLeast(0.9)),
         line("p99 ms, 20 million stored", "p99 ms, nothing stored", Target::AtMost(1.5)),

@@ -2,7 +2,7 @@
 
 use crate::compare::load;
 use crate::load::{Load, run as run_load};
-use crate::report::{Figures, Line, Target, print};
+use crate::report::{Figures, Target, print};
 use crate::seed;
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
 use plg_testkit::{ledger, process};
@@ -104,12 +104,7 @@ pub(crate) async fn run(duration: Duration, rounds: u32) {
         figures.note("worker MiB, nothing new", memory);
         beside_traffic(&url, duration, &mut figures).await;
     }
-    let line = |what, ours, theirs, bound| Line {
-        what,
-        ours: (ours, figures.median(ours)),
-        theirs: (theirs, figures.median(theirs)),
-        target: Target::AtMost(bound),
-    };
+    let line = |what, ours, theirs, bound| figures.line(what, ours, theirs, Target::AtMost(bound));
     print(&[
         line("5 million new events", "s, 5 million new events", "s, GROUP BY in psql", 1.5),
         line(

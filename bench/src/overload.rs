@@ -3,7 +3,7 @@
 
 use crate::compare::{CONNECTIONS, HOTELS, load};
 use crate::load::run as run_load;
-use crate::report::{Figures, Line, Target, print};
+use crate::report::{Figures, Target, print};
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
 use std::time::Duration;
 
@@ -36,12 +36,7 @@ pub(crate) async fn run(duration: Duration, rounds: u32) {
         figures.note("p99 ms within five seconds", after.quantile_ms(0.99));
         stop_and_check(server, &url).await;
     }
-    let line = |what, ours, theirs, bound| Line {
-        what,
-        ours: (ours, figures.median(ours)),
-        theirs: (theirs, figures.median(theirs)),
-        target: Target::AtMost(bound),
-    };
+    let line = |what, ours, theirs, bound| figures.line(what, ours, theirs, Target::AtMost(bound));
     print(&[
         // A thousand wait instead of 256.
         line("accepted in the burst", "p99 ms of the accepted", "p99 ms before", 5.0),

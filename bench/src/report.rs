@@ -21,6 +21,20 @@ impl Figures {
     }
 }
 
+impl Figures {
+    /// A line about the medians of two figures.
+    pub(crate) fn line(
+        &self,
+        what: &'static str,
+        ours: &'static str,
+        theirs: &'static str,
+        target: Target,
+    ) -> Line {
+        let figure = |name| (name, self.median(name));
+        Line { what, ours: figure(ours), theirs: figure(theirs), target }
+    }
+}
+
 /// A line of the table: a ratio beside the target that it has to meet.
 pub(crate) struct Line {
     pub(crate) what: &'static str,

@@ -1,7 +1,7 @@
 //! A thousand sockets that send as slowly as they can, beside a client that works.
 
 use crate::load::{Load, What, run as run_load};
-use crate::report::{Figures, Line, Target, print};
+use crate::report::{Figures, Target, print};
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
 use plg_testkit::access::ROOT_KEY;
 use std::net::SocketAddr;
@@ -56,12 +56,7 @@ pub(crate) async fn run(duration: Duration, rounds: u32) {
             stop_and_check(server, &url).await;
         }
     }
-    let line = |what, ours, theirs, bound| Line {
-        what,
-        ours: (ours, figures.median(ours)),
-        theirs: (theirs, figures.median(theirs)),
-        target: Target::AtMost(bound),
-    };
+    let line = |what, ours, theirs, bound| figures.line(what, ours, theirs, Target::AtMost(bound));
     print(&[
         line("1,000 slow heads", "p99 ms beside slow heads", "p99 ms alone", 2.0),
         line("1,000 slow bodies", "p99 ms beside slow bodies", "p99 ms alone", 2.0),
