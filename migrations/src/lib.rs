@@ -49,18 +49,17 @@ pub enum SchemaState {
 /// # Errors
 /// When the database cannot be read.
 pub async fn schema_state(db: &DatabaseConnection) -> Result<SchemaState, DbErr> {
-    let is_new = !SchemaManager::new(db).has_table("seaql_migrations").await?;
-    state(db, is_new).await
+    state(db).await
 }
 
-async fn is_behind(txn: &DatabaseTransaction) -> Result<bool, DbErr> {
-    let is_new = !SchemaManager::new(txn).has_table("seaql_migrations").await?;
-    Ok(state(txn, is_new).await? != SchemaState::Current)
-}
-
-async fn state(db: &impl ConnectionTrait, is_new: bool) -> Result<SchemaState, DbErr> {
+/// Of a connection, or within a transaction.
+async fn state<'c, C>(db: &'c C) -> Result<SchemaState, DbErr>
+where
+    C: ConnectionTrait,
+    &'c C: IntoSchemaManagerConnection<'c>,
+{
     let known: Vec<String> = Migrator::migrations().iter().map(|m| m.name().to_owned()).collect();
-    if is_new {
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
         return Ok(SchemaState::Behind(known));
     }
     let query = Query::select().column("version").from("seaql_migrations").to_owned();
@@ -78,7 +77,7 @@ async fn state(db: &impl ConnectionTrait, is_new: bool) -> Result<SchemaState, D
 /// When the database refuses; nothing is changed then.
 pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
     let txn = begin_alone(db).await?;
-    if is_behind(&txn).await? {
+    if state(&txn).await? != SchemaState::Current {
         Migrator::up(&txn, None).await?;
     }
     txn.commit().await
@@ -140,8 +139,8 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
 }
 
 async fn takes_writes(db: &DatabaseConnection) -> Result<bool, DbErr> {
-    let question = "select not pg_is_in_recovery() as yes";
-    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, question)).await?;
+    let question = Statement::from_string(DbBackend::Postgres, plg_hosts::TAKES_WRITES);
+    let row = db.query_one_raw(question).await?;
     row.map_or(Ok(false), |row| row.try_get("", "yes"))
 }
 

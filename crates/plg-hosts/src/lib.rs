@@ -1,6 +1,11 @@
 //! `postgres://user@one:5432,two:5432/database?target_session_attrs=read-write`: what libpq reads as
 //! several servers, and the driver does not. Pure text; whoever connects tries them.
 
+/// Asks a PostgreSQL server, as `yes`, whether it takes writes: neither a standby does, nor one that was
+/// told not to.
+pub const TAKES_WRITES: &str =
+    "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as yes";
+
 /// The servers of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servers {

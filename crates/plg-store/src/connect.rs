@@ -152,7 +152,7 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
 /// When the database cannot be asked.
 pub async fn is_writable(db: &DatabaseConnection) -> Result<bool, DbErr> {
     let question = if is_postgres(db) {
-        primary::TAKES_WRITES
+        plg_hosts::TAKES_WRITES
     } else {
         // A file without the right to write, or on a disk that has become read-only, shows only when
         // it is written to.

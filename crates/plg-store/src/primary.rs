@@ -5,15 +5,13 @@ use crate::connect::{CONNECT_DEADLINE, connect_server, is_writable, single};
 use crate::url::DatabaseUrl;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use plg_hosts::TAKES_WRITES;
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::{ConnAcquireErr, ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Neither a standby nor a server that was told not to.
-pub(crate) const TAKES_WRITES: &str =
-    "select not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as yes";
 /// Before a standby is asked again whether it has been promoted.
 const STANDBY_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is made sure that the pool leads to the server that takes writes.

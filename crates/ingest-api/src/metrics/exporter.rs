@@ -6,7 +6,7 @@ use crate::problem::{Code, Problem};
 use actix_web::dev::Server;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use plg_store::rollup::runs;
+use plg_store::rollup::overview::overview;
 use std::net::TcpListener;
 
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,9 +36,9 @@ async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     }
     // Without a database the rest is still worth reading.
     let since = state.reader.now() - rollups::IN_SIGHT;
-    let look = move |db| async move { runs::overview(&db, since).await };
-    if let Ok(overview) = state.reader.read(look).await {
-        metrics.rollups.set(&overview);
+    let look = move |db| async move { overview(&db, since).await };
+    if let Ok(seen) = state.reader.read(look).await {
+        metrics.rollups.set(&seen);
     }
     let text = metrics.text();
     let text = text.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;

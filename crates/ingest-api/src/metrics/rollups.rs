@@ -1,7 +1,7 @@
 //! The reconciliation, as the database knows it: a job that ran elsewhere shows up here.
 
 use chrono::TimeDelta;
-use plg_store::rollup::runs::Overview;
+use plg_store::rollup::overview::Overview;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::AtomicU64;

@@ -8,6 +8,7 @@
 
 mod apply;
 mod facts;
+pub mod overview;
 pub mod runs;
 
 pub use apply::{Applied, apply, apply_carrying};
