@@ -1,5 +1,6 @@
 //! Configuration: documented defaults, then a file, then the environment.
 
+mod bounds;
 mod load;
 
 use crate::access::AccessSettings;
@@ -223,41 +224,6 @@ impl Settings {
     /// None, as a test shows.
     pub fn defaults() -> Result<Self, SettingsError> {
         Sources::of_text("")?.settings()
-    }
-
-    fn checked(self) -> Result<Self, SettingsError> {
-        let check = |key, value: usize, min: usize, max: usize, expected| {
-            if (min..=max).contains(&value) {
-                Ok(())
-            } else {
-                Err(SettingsError::OutOfBounds { key, expected, got: value.to_string() })
-            }
-        };
-        let Self { writer, rollup, .. } = &self;
-        check("server.connections", self.server.connections, 1, 100_000, "1 to 100000")?;
-        check("writer.lanes", writer.lanes, 1, 64, "1 to 64")?;
-        check("writer.queue", writer.queue, 1_000, 1_000_000, "1000 to 1000000")?;
-        check("writer.batch", writer.batch, 1, 1_000, "1 to 1000")?;
-        check("rollup.read_chunk", rollup.read_chunk, 1, 10_000, "1 to 10000")?;
-        check("rollup.write_chunk", rollup.write_chunk, 1, 2_000, "1 to 2000")?;
-        let connections = usize::try_from(self.database.read_connections).unwrap_or(usize::MAX);
-        check("database.read_connections", connections, 1, 1_000, "1 to 1000")?;
-        let limits = &self.rate_limit;
-        let seconds = |limit: &RateLimit| usize::try_from(limit.seconds).unwrap_or(usize::MAX);
-        check("rate_limit.keys.seconds", seconds(&limits.keys), 1, 86_400, "1 to 86400")?;
-        check("rate_limit.tokens.seconds", seconds(&limits.tokens), 1, 86_400, "1 to 86400")?;
-        let access = &self.access;
-        let seconds = |seconds: u32| usize::try_from(seconds).unwrap_or(usize::MAX);
-        check(
-            "access.session_seconds",
-            seconds(access.session_seconds),
-            60,
-            86_400,
-            "60 to 86400",
-        )?;
-        check("access.clock_skew_seconds", seconds(access.clock_skew_seconds), 0, 300, "0 to 300")?;
-        check("access.refresh_seconds", seconds(access.refresh_seconds), 1, 300, "1 to 300")?;
-        Ok(self)
     }
 }
 
