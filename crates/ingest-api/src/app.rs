@@ -2,6 +2,7 @@
 
 use crate::access::development::Development;
 use crate::access::{Access, AccessError};
+use crate::cors;
 use crate::health::Health;
 use crate::metrics::{Metrics, exporter};
 use crate::observe::observe;
@@ -9,9 +10,7 @@ use crate::problem::{Code, Problem};
 use crate::reader::Reader;
 use crate::routes;
 use crate::writer::{Lanes, Writer};
-use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::http::header;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use migrations::SchemaState;
@@ -103,7 +102,7 @@ impl Application {
     /// # Errors
     /// Says what is wrong, and what to do.
     pub async fn build(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
-        let origins = origins(&settings.server.cors_origins)?;
+        let origins = cors::origins(&settings.server.cors_origins).map_err(StartError::Origin)?;
         let db = open(settings).await?;
         let (access, development) = Access::open(settings, db.clone(), Arc::clone(&clock)).await?;
         let plans = Arc::new(settings.plans.clone());
@@ -124,7 +123,7 @@ impl Application {
         let routes_state = state.clone();
         let app = move || {
             App::new()
-                .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+                .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
                 .wrap(from_fn(observe))
                 .app_data(routes_state.clone())
                 .configure(routes::configure)
@@ -252,33 +251,6 @@ fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), StartErr
     let listener = TcpListener::bind(address).map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     Ok((listener, address))
-}
-
-/// How long a browser may remember the answer to a preflight, in seconds.
-const PREFLIGHT_SECONDS: usize = 7_200;
-
-/// Credentials are headers that a page sets itself: cookies play no part.
-fn cors(origins: &[String]) -> Cors {
-    let allow = |cors: Cors, origin: &String| cors.allowed_origin(origin);
-    origins
-        .iter()
-        .fold(Cors::default(), allow)
-        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
-        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
-        .allowed_headers(["X-Session-Id", "Idempotency-Key", "traceparent", "tracestate"])
-        .expose_headers(["RateLimit", "RateLimit-Policy", "Retry-After", "ETag", "traceparent"])
-        .max_age(PREFLIGHT_SECONDS)
-}
-
-fn origins(origins: &[String]) -> Result<Arc<[String]>, StartError> {
-    let is_origin = |origin: &String| {
-        let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']))
-    };
-    match origins.iter().find(|origin| !is_origin(origin)) {
-        Some(wrong) => Err(StartError::Origin(wrong.clone())),
-        None => Ok(origins.into()),
-    }
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

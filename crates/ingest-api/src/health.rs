@@ -74,9 +74,6 @@ async fn database(state: &State) -> Readiness {
     }
     match schema {
         SchemaState::Current => Ok(()),
-        SchemaState::Behind(pending) => {
-            let detail = format!("run `migrate up`: {} is pending", pending.join(", "));
-            Err(Problem::unavailable(Code::SchemaBehind, detail, RETRY_SECONDS))
-        }
+        SchemaState::Behind(pending) => Err(Problem::schema_behind(&pending, RETRY_SECONDS)),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod app;
+mod cors;
 mod health;
 pub mod input;
 mod json;

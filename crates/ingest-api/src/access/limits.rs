@@ -3,7 +3,7 @@
 //! A generic cell rate algorithm: so many requests at once, and one more whenever its share of the
 //! window has passed.
 
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
@@ -91,9 +91,7 @@ impl Limiter {
             Err(refused) => {
                 let wait = refused.wait_time_from(self.limiter.clock().now());
                 let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-                let detail = "this credential has sent more requests than it may: wait";
-                let problem = Problem::unavailable(Code::RateLimited, detail, seconds);
-                (allowance(0), Err(problem))
+                (allowance(0), Err(Problem::rate_limited(seconds)))
             }
         }
     }

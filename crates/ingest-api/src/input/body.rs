@@ -54,11 +54,7 @@ pub(super) fn declared(
     let declared = declared.to_str().unwrap_or_default();
     let kind = declared.split(';').next().unwrap_or_default().trim();
     let found = accepted.iter().find(|accepted| kind.eq_ignore_ascii_case(accepted));
-    found.copied().ok_or_else(|| {
-        let accepted = accepted.join(" or ");
-        let detail = format!("send Content-Type: {accepted}, not {declared:?}");
-        Problem::new(Code::UnsupportedMediaType, detail)
-    })
+    found.copied().ok_or_else(|| Problem::unsupported_media_type(accepted, declared))
 }
 
 /// The whole body, if it is not too large and arrives in time.
@@ -74,10 +70,7 @@ pub(super) fn read(
         match tokio::time::timeout(BODY_DEADLINE, bytes).await {
             Ok(Ok(Ok(bytes))) => Ok(bytes),
             Ok(Ok(Err(_))) => Err(incomplete("the body broke off")),
-            Ok(Err(_)) => {
-                let detail = format!("send at most {BODY_MAX_BYTES} bytes");
-                Err(Problem::new(Code::BodyTooLarge, detail))
-            }
+            Ok(Err(_)) => Err(Problem::body_too_large(BODY_MAX_BYTES)),
             Err(_) => Err(incomplete("send the body faster")),
         }
     }

@@ -4,7 +4,7 @@ use super::body::{declared, read};
 use super::cloud_event::CloudEvent;
 use super::{Sending, event_data, optional};
 use crate::json::{Object, parse_json};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, dev};
 use futures_util::future::LocalBoxFuture;
@@ -74,8 +74,7 @@ impl EventsBody {
         }
         let items: Vec<Box<RawValue>> = parse_json(&self.bytes)?;
         if items.len() > ITEMS_MAX {
-            let detail = format!("send at most {ITEMS_MAX} items, got {}", items.len());
-            return Err(Problem::new(Code::TooManyItems, detail));
+            return Err(Problem::too_many_items(ITEMS_MAX, items.len()));
         }
         Ok(Items::Many(items))
     }

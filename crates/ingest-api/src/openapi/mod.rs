@@ -1,6 +1,8 @@
 //! The parts of the OpenAPI document that every operation shares: which problems it may answer with.
 
-use crate::problem::{Code, Details, Problem};
+mod examples;
+
+use crate::problem::{Code, Details};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::header::HeaderBuilder;
@@ -113,7 +115,7 @@ impl Modify for Shared {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_with(Components::new);
         for (code, ..) in Code::TABLE {
-            let value = serde_json::to_value(Problem::example(code)).ok();
+            let value = serde_json::to_value(examples::example(code)).ok();
             let example = ExampleBuilder::new().summary(code.title()).value(value).build();
             components.examples.insert(code.name().to_owned(), example.into());
         }

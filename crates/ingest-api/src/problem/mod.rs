@@ -1,4 +1,8 @@
-//! Errors as RFC 9457 problem details: one table of code, status and title.
+//! Errors as RFC 9457 problem details.
+
+mod code;
+
+pub use code::Code;
 
 use crate::writer::WriteError;
 use actix_web::http::StatusCode;
@@ -8,112 +12,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use plg_core::catalogue::{Counter, UnknownEventType};
 use plg_core::decide::QuotaStatus;
 use plg_core::plan::Limit;
-use plg_core::quota::Quota;
 use plg_store::StoreError;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::fmt;
 use utoipa::ToSchema;
-
-/// The stable name of an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum Code {
-    /// The body is no JSON.
-    MalformedJson,
-    /// A field is absent, unknown, of the wrong kind or out of its bounds.
-    InvalidField,
-    /// The event type is not in the catalogue.
-    UnknownEventType,
-    /// The key of an earlier event, with another content.
-    IdempotencyKeyReused,
-    /// An array with more items than one request may have.
-    TooManyItems,
-    /// The body is larger than a request may be.
-    BodyTooLarge,
-    /// The body arrived too slowly, or not whole.
-    BodyIncomplete,
-    /// The body is not declared as JSON.
-    UnsupportedMediaType,
-    /// No credential, or none that is valid.
-    Unauthenticated,
-    /// The credential does not permit this.
-    Forbidden,
-    /// The credential has sent more requests than it may in a while.
-    RateLimited,
-    /// The monthly quota has no unit left.
-    QuotaExceeded,
-    /// No such resource.
-    NotFound,
-    /// The resource does not know this method.
-    MethodNotAllowed,
-    /// More requests wait than may.
-    Overloaded,
-    /// The database does not answer.
-    DatabaseUnavailable,
-    /// The database's schema is older than this program.
-    SchemaBehind,
-    /// It is not known whether the action was recorded.
-    OutcomeUnknown,
-    /// The service is stopping.
-    ShuttingDown,
-    /// A mistake in the service.
-    Internal,
-}
-
-impl Code {
-    /// Every code, its HTTP status and its title.
-    pub const TABLE: [(Self, &'static str, u16, &'static str); 20] = [
-        (Self::MalformedJson, "malformed_json", 400, "The body is not valid JSON"),
-        (Self::InvalidField, "invalid_field", 422, "A field is not valid"),
-        (Self::UnknownEventType, "unknown_event_type", 422, "No such event type"),
-        (Self::IdempotencyKeyReused, "idempotency_key_reused", 422, "The key names another event"),
-        (Self::TooManyItems, "too_many_items", 422, "Too many items in one request"),
-        (Self::BodyTooLarge, "body_too_large", 413, "The body is too large"),
-        (Self::BodyIncomplete, "body_incomplete", 408, "The body did not arrive in time"),
-        (Self::UnsupportedMediaType, "unsupported_media_type", 415, "The body must be JSON"),
-        (Self::Unauthenticated, "unauthenticated", 401, "A valid credential is needed"),
-        (Self::Forbidden, "forbidden", 403, "The credential does not permit this"),
-        (Self::RateLimited, "rate_limited", 429, "Too many requests"),
-        (Self::QuotaExceeded, "quota_exceeded", 402, "The quota is used up"),
-        (Self::NotFound, "not_found", 404, "No such resource"),
-        (Self::MethodNotAllowed, "method_not_allowed", 405, "Not a method of this resource"),
-        (Self::Overloaded, "overloaded", 503, "Too many requests are waiting"),
-        (Self::DatabaseUnavailable, "database_unavailable", 503, "The database does not answer"),
-        (Self::SchemaBehind, "schema_behind", 503, "The database must be migrated"),
-        (Self::OutcomeUnknown, "outcome_unknown", 503, "It is not known whether it was recorded"),
-        (Self::ShuttingDown, "shutting_down", 503, "The service is stopping"),
-        (Self::Internal, "internal", 500, "Something went wrong here"),
-    ];
-
-    fn row(self) -> (&'static str, u16, &'static str) {
-        let row = Self::TABLE.iter().find(|row| row.0 == self);
-        row.map_or(("internal", 500, "Something went wrong here"), |row| (row.1, row.2, row.3))
-    }
-
-    /// The name in the answer.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.row().0
-    }
-
-    /// Its HTTP status.
-    #[must_use]
-    pub fn status(self) -> u16 {
-        self.row().1
-    }
-
-    /// What it means, for people.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        self.row().2
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
 
 /// An error as the caller sees it.
 #[derive(Debug, Clone, Serialize)]
@@ -162,11 +64,10 @@ impl Problem {
     /// A problem of this kind.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        let (name, status, title) = code.row();
         Self(Box::new(Details {
-            kind: format!("urn:plg:problem:{name}"),
-            title,
-            status,
+            kind: format!("urn:plg:problem:{}", code.name()),
+            title: code.title(),
+            status: code.status(),
             code,
             detail: detail.into(),
             field: None,
@@ -224,51 +125,46 @@ impl Problem {
         problem
     }
 
-    /// How one of this kind may look.
+    /// The key of an earlier event, with another content.
     #[must_use]
-    pub fn example(code: Code) -> Self {
-        let new = |detail: &str| Self::new(code, detail);
-        let later = |detail: &str, seconds| Self::unavailable(code, detail, seconds);
-        match code {
-            Code::MalformedJson => {
-                new("the body is not valid JSON: expected `,` or `}` at line 1 column 14")
-            }
-            Code::InvalidField => Self::field("job_id", "must not be empty (1 to 128 characters)"),
-            Code::UnknownEventType => Self::unknown_event_type("page_view"),
-            Code::IdempotencyKeyReused => new(
-                "another event was recorded under this Idempotency-Key: take a new key for each event",
-            ),
-            Code::TooManyItems => new("send at most 1000 items, got 1001"),
-            Code::BodyTooLarge => new("send at most 1048576 bytes"),
-            Code::BodyIncomplete => new("send the body faster"),
-            Code::UnsupportedMediaType => {
-                new("send Content-Type: application/json, not \"text/plain\"")
-            }
-            Code::Unauthenticated => {
-                new("send Authorization: Bearer, with a service key or a session token")
-            }
-            Code::Forbidden => {
-                Self::forbidden(Some("hotel_id"), "is not a hotel of this credential")
-            }
-            Code::RateLimited => {
-                later("this credential has sent more requests than it may: wait", 2)
-            }
-            Code::QuotaExceeded => Self::quota_exceeded(&QuotaStatus {
-                counter: Counter::Exports,
-                quota: Quota::new(30, Limit::AtMost(30)),
-                resets_at: DateTime::from_timestamp(1_796_083_200, 0).unwrap_or_default(),
-            }),
-            Code::NotFound => new("there is no such run"),
-            Code::MethodNotAllowed => Self::method_not_allowed("GET, POST"),
-            Code::Overloaded => WriteError::Overloaded.into(),
-            Code::DatabaseUnavailable => WriteError::Unavailable.into(),
-            Code::SchemaBehind => {
-                later("run `migrate up`: m20261124_000003_rollup_overview is pending", 5)
-            }
-            Code::OutcomeUnknown => WriteError::OutcomeUnknown.into(),
-            Code::ShuttingDown => WriteError::ShuttingDown.into(),
-            Code::Internal => new("nothing was recorded; the cause is in the service's log"),
-        }
+    pub fn idempotency_key_reused() -> Self {
+        let detail =
+            "another event was recorded under this Idempotency-Key: take a new key for each event";
+        Self::new(Code::IdempotencyKeyReused, detail)
+    }
+
+    /// The credential has to wait.
+    #[must_use]
+    pub fn rate_limited(retry_after_seconds: u32) -> Self {
+        let detail = "this credential has sent more requests than it may: wait";
+        Self::unavailable(Code::RateLimited, detail, retry_after_seconds)
+    }
+
+    /// The schema is older than this program.
+    #[must_use]
+    pub fn schema_behind(pending: &[String], retry_after_seconds: u32) -> Self {
+        let detail = format!("run `migrate up`: {} is pending", pending.join(", "));
+        Self::unavailable(Code::SchemaBehind, detail, retry_after_seconds)
+    }
+
+    /// More bytes than a body may have.
+    #[must_use]
+    pub fn body_too_large(max_bytes: usize) -> Self {
+        Self::new(Code::BodyTooLarge, format!("send at most {max_bytes} bytes"))
+    }
+
+    /// More items than an array may have.
+    #[must_use]
+    pub fn too_many_items(max: usize, got: usize) -> Self {
+        Self::new(Code::TooManyItems, format!("send at most {max} items, got {got}"))
+    }
+
+    /// The body is declared as something else than it may be.
+    #[must_use]
+    pub fn unsupported_media_type(accepted: &[&str], declared: &str) -> Self {
+        let accepted = accepted.join(" or ");
+        let detail = format!("send Content-Type: {accepted}, not {declared:?}");
+        Self::new(Code::UnsupportedMediaType, detail)
     }
 
     /// Try again in a while.
@@ -372,21 +268,6 @@ impl From<WriteError> for Problem {
                 let detail = "nothing was recorded; try again";
                 Self::unavailable(Code::ShuttingDown, detail, RETRY_QUEUE_SECONDS)
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_has_one_row() {
-        for (index, (code, name, status, _)) in Code::TABLE.iter().enumerate() {
-            assert_eq!(*code as usize, index, "rows stand in the order of the codes");
-            assert_eq!(code.name(), *name);
-            assert!((400..600).contains(status));
-            assert_eq!(Problem::example(*code).0.code, *code);
         }
     }
 }

@@ -21,64 +21,53 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-/// An import that was completed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = NewImport)]
-#[serde(deny_unknown_fields)]
-struct ImportBody {
+/// Bodies that differ in their key only. Each is a struct of its own: a body that is told as another's
+/// would let a wrong field pass.
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident as $schema:ident, $(#[$key_doc:meta])* $key:ident: $id:ident = $raw:ty;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, ToSchema)]
+        #[schema(as = $schema)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            $(#[$key_doc])*
+            #[schema(value_type = $id)]
+            $key: $raw,
+            /// Who did it.
+            #[schema(value_type = UserId)]
+            user_id: Uuid,
+            #[schema(value_type = Option<SessionId>)]
+            session_id: Option<String>,
+            /// Your own id of this sending.
+            #[schema(value_type = Option<EventId>)]
+            id: Option<String>,
+            #[schema(value_type = Option<EventData>)]
+            event_data: Option<Box<RawValue>>,
+        }
+
+        impl $name {
+            /// Its key, and what all actions say.
+            fn split(self, event_type: EventType, hotel_id: HotelId) -> ($raw, Action) {
+                let Self { $key, user_id, session_id, id, event_data } = self;
+                ($key, Action { event_type, hotel_id, user_id, session_id, id, event_data })
+            }
+        }
+    )*};
+}
+
+bodies! {
+    /// An import that was completed.
+    ImportBody as NewImport,
     /// The job: counted once.
-    #[schema(value_type = DedupKey)]
-    job_id: String,
-    /// Who did it.
-    #[schema(value_type = UserId)]
-    user_id: Uuid,
-    #[schema(value_type = Option<SessionId>)]
-    session_id: Option<String>,
-    /// Your own id of this sending.
-    #[schema(value_type = Option<EventId>)]
-    id: Option<String>,
-    #[schema(value_type = Option<EventData>)]
-    event_data: Option<Box<RawValue>>,
-}
-
-/// An export that was completed.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = NewExport)]
-#[serde(deny_unknown_fields)]
-struct ExportBody {
+    job_id: DedupKey = String;
+    /// An export that was completed.
+    ExportBody as NewExport,
     /// The export: counted once.
-    #[schema(value_type = DedupKey)]
-    export_id: String,
-    /// Who did it.
-    #[schema(value_type = UserId)]
-    user_id: Uuid,
-    #[schema(value_type = Option<SessionId>)]
-    session_id: Option<String>,
-    /// Your own id of this sending.
-    #[schema(value_type = Option<EventId>)]
-    id: Option<String>,
-    #[schema(value_type = Option<EventData>)]
-    event_data: Option<Box<RawValue>>,
-}
-
-/// A seat that is granted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = NewSeat)]
-#[serde(deny_unknown_fields)]
-struct SeatBody {
+    export_id: DedupKey = String;
+    /// A seat that is granted.
+    SeatBody as NewSeat,
     /// Who gets the seat.
-    #[schema(value_type = SeatUserId)]
-    seat_user_id: Uuid,
-    /// Who did it.
-    #[schema(value_type = UserId)]
-    user_id: Uuid,
-    #[schema(value_type = Option<SessionId>)]
-    session_id: Option<String>,
-    /// Your own id of this sending.
-    #[schema(value_type = Option<EventId>)]
-    id: Option<String>,
-    #[schema(value_type = Option<EventData>)]
-    event_data: Option<Box<RawValue>>,
+    seat_user_id: SeatUserId = Uuid;
 }
 
 /// What all actions say besides their key.
@@ -134,10 +123,8 @@ pub(super) async fn import(
     sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let ImportBody { job_id, user_id, session_id, id, event_data } = body.parse()?;
-    let key = input::required("job_id", job_id, DedupKey::parse)?;
-    let event_type = EventType::ImportSuccess;
-    let action = Action { event_type, hotel_id, user_id, session_id, id, event_data };
+    let (job, action) = body.parse::<ImportBody>()?.split(EventType::ImportSuccess, hotel_id);
+    let key = input::required("job_id", job, DedupKey::parse)?;
     act(&state, &sending, action, key).await
 }
 
@@ -161,10 +148,8 @@ pub(super) async fn export(
     sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let ExportBody { export_id, user_id, session_id, id, event_data } = body.parse()?;
-    let key = input::required("export_id", export_id, DedupKey::parse)?;
-    let event_type = EventType::ExportSuccess;
-    let action = Action { event_type, hotel_id, user_id, session_id, id, event_data };
+    let (export, action) = body.parse::<ExportBody>()?.split(EventType::ExportSuccess, hotel_id);
+    let key = input::required("export_id", export, DedupKey::parse)?;
     act(&state, &sending, action, key).await
 }
 
@@ -188,10 +173,8 @@ pub(super) async fn add_seat(
     sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let SeatBody { seat_user_id, user_id, session_id, id, event_data } = body.parse()?;
-    let key = seat_key(SeatUserId(seat_user_id))?;
-    let event_type = EventType::SeatAdded;
-    let action = Action { event_type, hotel_id, user_id, session_id, id, event_data };
+    let (seat, action) = body.parse::<SeatBody>()?.split(EventType::SeatAdded, hotel_id);
+    let key = seat_key(SeatUserId(seat))?;
     act(&state, &sending, action, key).await
 }
 

@@ -8,7 +8,7 @@ use crate::input::{
 };
 use crate::openapi::{ActionProblems, ListProblems};
 use crate::output::OutcomeBody;
-use crate::problem::{Code, Details, Problem};
+use crate::problem::{Details, Problem};
 use crate::writer::{WriteError, WriteResult};
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
 use plg_core::catalogue::EventType;
@@ -150,11 +150,7 @@ pub(super) async fn record_one(
     match first {
         // Another sending has recorded the job, export or seat.
         None => once(answer),
-        Some(first) if !first.records(&event) => {
-            let detail = "another event was recorded under this Idempotency-Key: take a new key for \
-                          each event";
-            Err(Problem::new(Code::IdempotencyKeyReused, detail))
-        }
+        Some(first) if !first.records(&event) => Err(Problem::idempotency_key_reused()),
         Some(first) => {
             let answer =
                 Answer { outcome: Outcome::Recorded, event: Some(Arc::new(first)), ..answer };
