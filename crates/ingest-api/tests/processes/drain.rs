@@ -4,7 +4,7 @@ use crate::load::{ALL_JOBS, Load, Retry, register_hotels};
 use crate::queue::{SMALL_QUEUE, StandingStill, assert_all_recorded, fill_queue};
 use crate::support::Service;
 use futures_util::StreamExt as _;
-use plg_testkit::app::hotel;
+use plg_testkit::app::{Api, hotel};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
 use std::net::{SocketAddr, TcpStream};
@@ -48,11 +48,7 @@ async fn readiness_fails_first_and_requests_are_served_until_the_end() {
     let api = service.api.clone();
     assert_eq!(api.get("/readyz").await.status, 200);
     service.signal("-TERM");
-    let mut answer = api.get("/readyz").await;
-    while answer.status == 200 {
-        answer = api.get("/readyz").await;
-    }
-    assert_eq!((answer.status, answer.code()), (503, "shutting_down"));
+    assert_refuses_to_be_ready(&api).await;
     assert_eq!(api.get("/livez").await.status, 200);
     assert_eq!(api.import(hotel(1), "job").await.status, 201);
     // Asked again, it stops at once.
@@ -81,6 +77,20 @@ async fn a_service_told_to_stop_finishes_its_queue(
     }
     assert!(stopped.await.unwrap().success());
     ledger::assert_balanced(&db).await;
+}
+
+/// From some moment on.
+async fn assert_refuses_to_be_ready(api: &Api) {
+    const ATTEMPTS: u32 = 1_000;
+
+    for _ in 0..ATTEMPTS {
+        let answer = api.get("/readyz").await;
+        if answer.status != 200 {
+            assert_eq!((answer.status, answer.code()), (503, "shutting_down"));
+            return;
+        }
+    }
+    panic!("it goes on being ready");
 }
 
 /// From some moment on.
