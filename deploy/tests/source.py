@@ -19,26 +19,11 @@ PROGRAMS = {
     "migrate": ROOT / "migrations/src/main.rs",
 }
 
-# Agreed, and written against, before the code has it: used only until the sources name it.
-PENDING_SETTINGS = {
-    "PLG__METRICS__HOST": "127.0.0.1",
-    "PLG__METRICS__PORT": 9090,
-    "PLG__SERVER__READY_GRACE_SECONDS": 0,
-}
-PENDING_ROUTES = {"/metrics"}
-PENDING_STEP = "distribute"
-
-
-@cache
-def has_metrics() -> bool:
-    """Whether the settings that are pending have come."""
-    return "metrics" in tomllib.loads(DEFAULTS.read_text())
-
 
 @cache
 def settings() -> dict[str, object]:
     """Every setting as its environment variable, with its default."""
-    found: dict[str, object] = {} if has_metrics() else dict(PENDING_SETTINGS)
+    found: dict[str, object] = {}
 
     def walk(table: dict[str, object], prefix: str) -> None:
         for key, value in table.items():
@@ -63,8 +48,7 @@ def knows_setting(name: str) -> bool:
 def routes() -> set[str]:
     """Every path that the API's sources name."""
     sources = (path.read_text() for path in API_SOURCES.rglob("*.rs"))
-    found = {path for text in sources for path in re.findall(r'"(/[a-z0-9_{}./-]+)"', text)}
-    return found if has_metrics() else found | PENDING_ROUTES
+    return {path for text in sources for path in re.findall(r'"(/[a-z0-9_{}./-]+)"', text)}
 
 
 @cache
@@ -74,12 +58,8 @@ def words(program: str) -> set[str]:
     enums = re.findall(r"derive\([^)]*Subcommand[^)]*\)\]\s*(?:pub )?enum \w+ \{(.*?)\n\}", text, re.DOTALL)
     variants = {name for body in enums for name in re.findall(r"^    ([A-Z]\w*)", body, re.MULTILINE)}
     flags = re.findall(r"#\[arg\(long\)\]\s*(?:pub )?(\w+): bool", text)
-    pending = program == "migrate" and PENDING_STEP not in text.lower()
-    return (
-        {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in variants}
-        | {"--" + name.replace("_", "-") for name in flags}
-        | ({PENDING_STEP} if pending else set())
-    )
+    subcommands = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in variants}
+    return subcommands | {"--" + name.replace("_", "-") for name in flags}
 
 
 def rust_version() -> str:

@@ -18,7 +18,7 @@ from rules import Rules
 DASHBOARD = ALERTS.with_name("dashboard.json")
 METRICS = source.ROOT / "docs/METRICS.md"
 HANDBOOK = source.ROOT / "docs/OPERATIONS.md"
-PROBLEMS = source.API_SOURCES / "problem.rs"
+CONTRACT = source.ROOT / "docs/openapi.json"
 
 # Of samples, by the family's type.
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "info": ["_info"], "gauge": [""]}
@@ -67,7 +67,7 @@ def groups() -> list[dict[str, Any]]:
 @cache
 def codes() -> set[str]:
     """Of the error table."""
-    return set(re.findall(r'\(Self::\w+, "(\w+)", \d+', PROBLEMS.read_text()))
+    return set(json.loads(CONTRACT.read_text())["components"]["schemas"]["Code"]["enum"])
 
 
 def dashboard_queries(dashboard: dict[str, Any]) -> dict[str, str]:
