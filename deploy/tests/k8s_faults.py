@@ -8,10 +8,12 @@ from manifests import Doc, Docs, name_of
 from rules import MISSING, put
 
 API, WORKER, MIGRATE = "Deployment/ingest-api", "CronJob/rollup-worker", "Job/migrate"
+RECOUNT, RETENTION = f"{WORKER}-full", f"{WORKER}-retain"
 CONFIG, SERVICE, SCALER = "ConfigMap/plg-config", "Service/ingest-api", "HorizontalPodAutoscaler/ingest-api"
 BUDGET, POLICY, DATABASE = "PodDisruptionBudget/ingest-api", "NetworkPolicy/ingest-api", "NetworkPolicy/database"
 POD = "spec.template.spec"
 BOX = f"{POD}.containers.0"
+CRON_JOB = "spec.jobTemplate.spec"
 CRON_POD = f"spec.jobTemplate.{POD}"
 CRON_BOX = f"{CRON_POD}.containers.0"
 
@@ -28,7 +30,7 @@ class Fault:
 
     def __str__(self) -> str:
         value = "removed" if self.value is MISSING else self.value
-        return f"{self.rule}:{self.where.split('/')[0]}.{self.path.split('spec.')[-1]}={value}"
+        return f"{self.rule}:{self.where}.{self.path.split('spec.')[-1]}={value}"
 
     def planted(self, docs: Docs) -> Docs:
         """A copy with the fault."""
@@ -38,9 +40,26 @@ class Fault:
 
 
 def find(docs: Docs, where: str) -> Doc:
-    """The one of this kind and name, whatever hash a generator has added to it."""
-    return next(doc for doc in docs if name_of(doc).startswith(where))
+    """The one of this kind and name, whatever hash a generator has added to it; not one whose name goes on."""
+    return min((doc for doc in docs if name_of(doc).startswith(where)), key=lambda doc: len(name_of(doc)))
 
+
+# Of every CronJob.
+CRON_FAULTS = [
+    ("spec.schedule", "0 3 * * *"),
+    ("spec.timeZone", MISSING),
+    ("spec.concurrencyPolicy", "Allow"),
+    ("spec.startingDeadlineSeconds", MISSING),
+    ("spec.successfulJobsHistoryLimit", MISSING),
+    ("spec.failedJobsHistoryLimit", 0),
+    ("spec.suspend", True),
+    (f"{CRON_JOB}.activeDeadlineSeconds", MISSING),
+    (f"{CRON_JOB}.backoffLimit", MISSING),
+    (f"{CRON_JOB}.ttlSecondsAfterFinished", MISSING),
+    (f"{CRON_POD}.restartPolicy", "OnFailure"),
+    (f"{CRON_BOX}.args", ["--dry-run", "--json"]),
+    ("metadata.name", "rollup-worker-2"),
+]
 
 FAULTS = [
     Fault("runs_as_non_root", API, f"{POD}.securityContext.runAsNonRoot"),
@@ -74,6 +93,7 @@ FAULTS = [
     Fault("programs_exist", WORKER, f"{CRON_BOX}.command", ["/usr/local/bin/rollup"]),
     Fault("programs_exist", WORKER, f"{CRON_BOX}.command", ["rollup-worker"]),
     Fault("programs_exist", WORKER, f"{CRON_BOX}.args", ["--jsonl"]),
+    Fault("programs_exist", RETENTION, f"{CRON_BOX}.args", ["retain", "--keep-months=13"]),
     Fault("programs_exist", MIGRATE, f"{BOX}.args", ["upp"]),
     Fault("stop_is_longer_than_drain", API, f"{POD}.terminationGracePeriodSeconds", 35),
     Fault("stop_is_longer_than_drain", API, f"{POD}.terminationGracePeriodSeconds"),
@@ -86,18 +106,13 @@ FAULTS = [
     Fault("is_bounded", MIGRATE, f"{BOX}.resources.requests.cpu"),
     Fault("images_agree", WORKER, f"{CRON_BOX}.image", "ghcr.io/OWNER/plg:0.0.9"),
     Fault("images_agree", MIGRATE, f"{BOX}.image", "plg"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.schedule", "0 3 * * *"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.timeZone"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.concurrencyPolicy", "Allow"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.startingDeadlineSeconds"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.jobTemplate.spec.activeDeadlineSeconds"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.jobTemplate.spec.backoffLimit"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.jobTemplate.spec.ttlSecondsAfterFinished"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.successfulJobsHistoryLimit"),
-    Fault("cron_job_is_as_asked", WORKER, "spec.failedJobsHistoryLimit", 0),
-    Fault("cron_job_is_as_asked", WORKER, "spec.suspend", True),
-    Fault("cron_job_is_as_asked", WORKER, f"{CRON_POD}.restartPolicy", "OnFailure"),
-    Fault("cron_job_is_as_asked", WORKER, "metadata.name", "rollup-worker-2"),
+    *(Fault("cron_jobs_are_as_asked", job, path, value)
+      for job in (WORKER, RECOUNT, RETENTION) for path, value in CRON_FAULTS),
+    Fault("recount_never_meets_retention", RECOUNT, "spec.schedule", "0 6 * * 0"),
+    Fault("recount_never_meets_retention", RECOUNT, "spec.startingDeadlineSeconds", 21_600),
+    Fault("recount_never_meets_retention", RECOUNT, f"{CRON_JOB}.activeDeadlineSeconds", 46_800),
+    Fault("recount_never_meets_retention", RETENTION, "spec.schedule", "0 22 2 * *"),
+    Fault("recount_never_meets_retention", RETENTION, f"{CRON_JOB}.activeDeadlineSeconds", 14_400),
     Fault("selectors_match_labels", SERVICE, "spec.selector.app~kubernetes~io/name", "ingest"),
     Fault("selectors_match_labels", BUDGET, "spec.selector.matchLabels.app~kubernetes~io/name", "api"),
     Fault("selectors_match_labels", POLICY, "spec.podSelector.matchLabels.tier", "web"),
@@ -138,6 +153,7 @@ FAULTS = [
     Fault("rollout_waits_for_schema", API, "spec.replicas", 2, "sqlite-single"),
     Fault("rollout_waits_for_schema", API, "spec.strategy.type", "RollingUpdate", "sqlite-single"),
     Fault("rollout_waits_for_schema", WORKER, f"{CRON_POD}.affinity", overlay="sqlite-single"),
+    Fault("rollout_waits_for_schema", RETENTION, f"{CRON_POD}.affinity", overlay="sqlite-single"),
     Fault("distributed_means_one_hotel_each", CONFIG, "data.PLG__WRITER__HOTELS_PER_TRANSACTION", "0", "citus"),
     Fault("distributed_means_one_hotel_each", MIGRATE, f"{BOX}.args", ["up"], "citus"),
     Fault("network_is_closed", POLICY, "spec.ingress.0.from"),
@@ -146,6 +162,7 @@ FAULTS = [
     Fault("network_is_closed", DATABASE, "spec.egress.0.ports.0.port", 5433),
     Fault("network_is_closed", DATABASE, "spec.egress.-", {}),
     Fault("network_is_closed", DATABASE, "spec.ingress", [{"from": [{}], "ports": [{"port": 1}]}]),
+    Fault("network_is_closed", RECOUNT, f"{CRON_JOB}.template.metadata.labels.app~kubernetes~io/name", "recount"),
     Fault("network_is_closed", "NetworkPolicy/rollup-worker", "kind", "Policy", "sqlite-single"),
     Fault("namespace_is_one_and_restricted", WORKER, "metadata.namespace", "default"),
     Fault("namespace_is_one_and_restricted", "Namespace/", "metadata.labels.pod-security~kubernetes~io/enforce", "baseline"),

@@ -132,8 +132,10 @@ def programs_exist(docs: Docs) -> Iterator[str]:
         program = path.removeprefix(source.BINARIES + "/")
         if program not in source.PROGRAMS or program == path:
             yield f"{container.name}: the image has no program {path}"
-        elif not set(container.body.get("args", [])) <= source.words(program):
-            yield f"{container.name}: {program} does not know {container.body.get('args')}"
+            continue
+        arguments = container.body.get("args", [])
+        if not {argument.split("=")[0] for argument in arguments} <= source.words(program):
+            yield f"{container.name}: {program} does not know {arguments}"
 
 
 @POD_RULES.add

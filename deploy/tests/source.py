@@ -53,11 +53,11 @@ def routes() -> set[str]:
 
 @cache
 def words(program: str) -> set[str]:
-    """What may come first on a program's command line: its subcommands, and its long flags."""
+    """What may stand on a program's command line: its subcommands, and its options without their values."""
     text = PROGRAMS[program].read_text()
     enums = re.findall(r"derive\([^)]*Subcommand[^)]*\)\]\s*(?:pub )?enum \w+ \{(.*?)\n\}", text, re.DOTALL)
     variants = {name for body in enums for name in re.findall(r"^    ([A-Z]\w*)", body, re.MULTILINE)}
-    flags = re.findall(r"#\[arg\(long\)\]\s*(?:pub )?(\w+): bool", text)
+    flags = re.findall(r"#\[arg\(long(?:,[^\]]*)?\)\]\s*(?:pub )?(\w+):", text)
     subcommands = {re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in variants}
     return subcommands | {"--" + name.replace("_", "-") for name in flags}
 

@@ -16,6 +16,8 @@ COMMON = {
     "Service/ingest-api",
     "Deployment/ingest-api",
     "CronJob/rollup-worker",
+    "CronJob/rollup-worker-full",
+    "CronJob/rollup-worker-retain",
     "NetworkPolicy/ingest-api",
     "NetworkPolicy/rollup-worker",
 }

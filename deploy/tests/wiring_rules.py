@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import permutations
 from typing import Any
 
 import source
@@ -25,22 +26,39 @@ from rules import Rules
 WIRING_RULES = Rules()
 CLUSTER_WIDE = {"Namespace"}
 DAY_SECONDS = 86_400
+# When each is due, and with what it is started.
+CRON_JOBS = {
+    "rollup-worker": ("0 2 * * *", ["--json"]),
+    "rollup-worker-full": ("0 5 * * 0", ["--full", "--json"]),
+    "rollup-worker-retain": ("30 21 2 * *", ["retain", "--months=13", "--gate-months=13", "--json"]),
+}
+
+
+def _cron_jobs(docs: Docs) -> dict[str, Doc]:
+    return {doc["metadata"]["name"]: doc["spec"] for doc in of_kind(docs, "CronJob")}
 
 
 @WIRING_RULES.add
-def cron_job_is_as_asked(docs: Docs) -> Iterator[str]:
-    jobs = of_kind(docs, "CronJob")
-    if [job["metadata"]["name"] for job in jobs] != ["rollup-worker"]:
-        yield "there is not exactly one CronJob, rollup-worker"
+def cron_jobs_are_as_asked(docs: Docs) -> Iterator[str]:
+    jobs = _cron_jobs(docs)
+    if jobs.keys() != CRON_JOBS.keys():
+        yield f"the CronJobs are {sorted(jobs)}"
         return
-    spec = jobs[0]["spec"]
+    for name, (schedule, arguments) in CRON_JOBS.items():
+        yield from (f"{name}: {wrong}" for wrong in _cron_job(jobs[name], schedule, arguments))
+
+
+def _cron_job(spec: Doc, schedule: str, arguments: list[str]) -> Iterator[str]:
     job = spec["jobTemplate"]["spec"]
-    exact = {"schedule": "0 2 * * *", "timeZone": "Etc/UTC", "concurrencyPolicy": "Forbid"}
+    exact = {"schedule": schedule, "timeZone": "Etc/UTC", "concurrencyPolicy": "Forbid"}
     for key, value in exact.items():
         if spec.get(key) != value:
             yield f"{key} is {spec.get(key)}"
     if spec.get("suspend"):
         yield "it is suspended"
+    started = [body.get("args") for body in job["template"]["spec"]["containers"]]
+    if started != [arguments]:
+        yield f"it is started with {started}"
     bounds: list[tuple[Doc, str, int, int]] = [
         # Less than ten seconds, and the controller misses it.
         (spec, "startingDeadlineSeconds", 600, DAY_SECONDS - 1),
@@ -58,6 +76,33 @@ def cron_job_is_as_asked(docs: Docs) -> Iterator[str]:
             yield f"{key} is {value}, not {least} to {most}"
     if job["template"]["spec"].get("restartPolicy") != "Never":
         yield "a failed attempt would leave no pod to read its log from"
+
+
+@WIRING_RULES.add
+def recount_never_meets_retention(docs: Docs) -> Iterator[str]:
+    """One is due on a weekday, the other on a day of the month: some day it is the same.
+
+    A month that is dropped while it is recounted would be told as missing, for good.
+    """
+    jobs = _cron_jobs(docs)
+    names = ("rollup-worker-full", "rollup-worker-retain")
+    for name, other in permutations(names):
+        until_other = (_due(jobs[other]) - _due(jobs[name])) % DAY_SECONDS
+        if _over(jobs[name]) >= until_other:
+            yield f"{name} may still run when {other} is due"
+
+
+def _due(spec: Doc) -> int:
+    """In seconds since midnight."""
+    minute, hour = spec["schedule"].split()[:2]
+    return int(hour) * 3600 + int(minute) * 60
+
+
+def _over(spec: Doc) -> int:
+    """So many seconds after it was due it is certainly over, killed if need be."""
+    job = spec["jobTemplate"]["spec"]
+    grace = job["template"]["spec"].get("terminationGracePeriodSeconds", 30)
+    return int(spec["startingDeadlineSeconds"] + job["activeDeadlineSeconds"] + grace)
 
 
 @WIRING_RULES.add
@@ -218,9 +263,9 @@ def rollout_waits_for_schema(docs: Docs) -> Iterator[str]:
             yield "two processes would serve one SQLite file"
         if of_kind(docs, "HorizontalPodAutoscaler", "Job"):
             yield "an embedded database is neither scaled nor migrated from outside"
-        worker = next(pod for pod in pods(docs) if pod.owner == "CronJob/rollup-worker")
-        if not worker.spec.get("affinity", {}).get("podAffinity"):
-            yield "the worker may start on another node than the database's"
+        for pod in pods(docs):
+            if pod.owner.startswith("CronJob/") and not pod.spec.get("affinity", {}).get("podAffinity"):
+                yield f"{pod.owner}: may start on another node than the database's"
         return
     rolling: dict[str, Any] = strategy.get("rollingUpdate", {})
     if strategy.get("type") != "RollingUpdate" or rolling.get("maxUnavailable") != 0:

@@ -135,7 +135,7 @@ async fn migrate_serve_probe_stop_and_reconcile() {
     ]);
     let migrate = container("components/postgres/migrate.yaml", &secret);
     let mut api = container("base/deployment.yaml", &secret);
-    let worker = container("base/rollup-worker.yaml", &secret);
+    let worker = container("base/rollup-worker/cronjob.yaml", &secret);
     for port in ["PLG__SERVER__PORT", "PLG__METRICS__PORT"] {
         assert!(api.environment.insert(port.to_owned(), "0".to_owned()).is_some());
     }
