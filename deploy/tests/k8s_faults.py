@@ -108,11 +108,6 @@ FAULTS = [
     Fault("images_agree", MIGRATE, f"{BOX}.image", "plg"),
     *(Fault("cron_jobs_are_as_asked", job, path, value)
       for job in (WORKER, RECOUNT, RETENTION) for path, value in CRON_FAULTS),
-    Fault("recount_never_meets_retention", RECOUNT, "spec.schedule", "0 6 * * 0"),
-    Fault("recount_never_meets_retention", RECOUNT, "spec.startingDeadlineSeconds", 21_600),
-    Fault("recount_never_meets_retention", RECOUNT, f"{CRON_JOB}.activeDeadlineSeconds", 46_800),
-    Fault("recount_never_meets_retention", RETENTION, "spec.schedule", "0 22 2 * *"),
-    Fault("recount_never_meets_retention", RETENTION, f"{CRON_JOB}.activeDeadlineSeconds", 14_400),
     Fault("selectors_match_labels", SERVICE, "spec.selector.app~kubernetes~io/name", "ingest"),
     Fault("selectors_match_labels", BUDGET, "spec.selector.matchLabels.app~kubernetes~io/name", "api"),
     Fault("selectors_match_labels", POLICY, "spec.podSelector.matchLabels.tier", "web"),

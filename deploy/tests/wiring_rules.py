@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from itertools import permutations
 from typing import Any
 
 import source
@@ -76,33 +75,6 @@ def _cron_job(spec: Doc, schedule: str, arguments: list[str]) -> Iterator[str]:
             yield f"{key} is {value}, not {least} to {most}"
     if job["template"]["spec"].get("restartPolicy") != "Never":
         yield "a failed attempt would leave no pod to read its log from"
-
-
-@WIRING_RULES.add
-def recount_never_meets_retention(docs: Docs) -> Iterator[str]:
-    """One is due on a weekday, the other on a day of the month: some day it is the same.
-
-    A month that is dropped while it is recounted would be told as missing, for good.
-    """
-    jobs = _cron_jobs(docs)
-    names = ("rollup-worker-full", "rollup-worker-retain")
-    for name, other in permutations(names):
-        until_other = (_due(jobs[other]) - _due(jobs[name])) % DAY_SECONDS
-        if _over(jobs[name]) >= until_other:
-            yield f"{name} may still run when {other} is due"
-
-
-def _due(spec: Doc) -> int:
-    """In seconds since midnight."""
-    minute, hour = spec["schedule"].split()[:2]
-    return int(hour) * 3600 + int(minute) * 60
-
-
-def _over(spec: Doc) -> int:
-    """So many seconds after it was due it is certainly over, killed if need be."""
-    job = spec["jobTemplate"]["spec"]
-    grace = job["template"]["spec"].get("terminationGracePeriodSeconds", 30)
-    return int(spec["startingDeadlineSeconds"] + job["activeDeadlineSeconds"] + grace)
 
 
 @WIRING_RULES.add

@@ -30,6 +30,9 @@ pub async fn candidates<'db, C: ConnectionTrait + StreamTrait>(
     }))
 }
 
+/// What was dropped cannot be counted again.
+const FIRST_KEPT_MONTH: &str = "(select coalesce(max(dropped_before), 0) from event_retention)";
+
 /// How many hotel-months are in scope.
 ///
 /// # Errors
@@ -46,13 +49,14 @@ fn select_candidates(
     order: &str,
 ) -> Statement {
     let mut sql = Sql::new(db, &format!("select {columns} from usage_monthly where "));
-    sql = sql.text(if scope.full {
-        // What was dropped cannot be counted again.
-        "month >= (select coalesce(max(dropped_before), 0) from event_retention)"
+    sql = if scope.full {
+        sql.text("month >= ").text(FIRST_KEPT_MONTH)
     } else {
-        "(last_seq > rolled_seq or imports <> verified_imports or exports <> verified_exports \
-         or active_users <> verified_active_users)"
-    });
+        sql.text(
+            "(last_seq > rolled_seq or imports <> verified_imports or exports <> verified_exports \
+             or active_users <> verified_active_users)",
+        )
+    };
     if let Some(month) = scope.month {
         sql = sql.text(" and month = ").bind(month.number());
     }
@@ -62,7 +66,8 @@ fn select_candidates(
     sql.text(order).statement()
 }
 
-/// Reads hotel-months with their event counts, each from one snapshot.
+/// Reads hotel-months with their event counts, each from one snapshot. With `full` those whose events
+/// were dropped since they were found are left out: counted, all of them would be missing.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -95,8 +100,10 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
         "e.hotel_id = u.hotel_id and e.month = u.month and e.seq > {floor} and e.seq <= u.last_seq"
     );
     let source = |sql: Sql| {
-        sql.rows(rows)
-            .text(" join usage_monthly u on u.hotel_id = t.hotel_id and u.month = t.month")
+        let sql = sql
+            .rows(rows)
+            .text(" join usage_monthly u on u.hotel_id = t.hotel_id and u.month = t.month");
+        if full { sql.text(" and u.month >= ").text(FIRST_KEPT_MONTH) } else { sql }
     };
     Sql::aggregates_beside(db, COLUMNS, &aggregates, source, ("product_event", &condition))
         .statement()

@@ -1,8 +1,10 @@
 //! Forgetting what is old: only what is reconciled, and never what a rule may still ask for.
 
 use crate::support::{Books, full, incremental};
+use futures_util::TryStreamExt as _;
 use plg_core::ids::HotelId;
 use plg_testkit::commands::{click, hotel, import};
+use plg_store::rollup::{self, HotelMonth, Scope};
 use plg_testkit::{Backend, ledger};
 use rollup_worker::arguments::Retain;
 use rollup_worker::retain::{Forgotten, RetainError, retain};
@@ -61,6 +63,26 @@ async fn old_months_go_and_their_counters_stay(
     let again = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
     assert_eq!((again.months, again.events), (0, 0));
     books.record(&[click(HOTEL)]).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_goes_while_it_is_recounted_is_not_missing(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = three_months(backend).await;
+    books.reconcile(&incremental()).await;
+    let scope = Scope { full: true, ..Scope::default() };
+    let candidates = rollup::candidates(&books.db, &scope).await.unwrap();
+    let found: Vec<HotelMonth> = candidates.try_collect().await.unwrap();
+    assert_eq!(found.len(), 3);
+
+    books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+
+    let read = rollup::read(&books.db, &found, true).await.unwrap();
+    let mut months: Vec<_> = read.iter().map(|reading| reading.key.month.to_string()).collect();
+    months.sort_unstable();
+    assert_eq!(months, ["2026-12", "2027-01"]);
 }
 
 #[rstest]
