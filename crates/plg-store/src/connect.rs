@@ -20,10 +20,27 @@ const POOL_TRUST: Duration = Duration::from_secs(1);
 pub const STATEMENT_DEADLINE: Duration = Duration::from_millis(2_000);
 /// How long to wait for another process that writes to the same SQLite file.
 pub const SQLITE_BUSY_DEADLINE: Duration = Duration::from_millis(2_000);
+/// How PostgreSQL plans the statements of a connection.
+type Plans = &'static [(&'static str, &'static str)];
+/// Each time anew. A generic plan made while a table was empty reads it whole for ever after.
+const FRESH_PLANS: Plans = &[("plan_cache_mode", "force_custom_plan")];
+/// Once, for statements that all look rows up by their keys: there is no other way left to plan them.
+/// Planning each time would take a quarter of the time of a lone action.
+const KEYED_PLANS: Plans = &[
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    // What is switched off and needed all the same counts as dear, and dear plans would be compiled.
+    ("jit", "off"),
+];
 /// Rows that the driver's thread may be ahead: as many as a batch has hotels, or it stops for each.
 const SQLITE_ROW_BUFFER: usize = 1_024;
 /// Pages that a connection keeps in memory: 8 MiB (negative numbers are KiB).
 const SQLITE_CACHE: &str = "-8192";
+/// Statements that a connection keeps prepared. Few come again: those of a batch differ with the number
+/// of its rows, and are large.
+const SQLITE_STATEMENTS: usize = 16;
 /// Pages in the write-ahead log before they are copied to the database, 16 MiB: pages that are
 /// written often, such as the hotels' counters, are copied once for many transactions.
 const SQLITE_CHECKPOINT_PAGES: &str = "4096";
@@ -35,7 +52,7 @@ const SQLITE_CHECKPOINT_PAGES: &str = "4096";
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
     let servers = url.servers();
-    let mut options = options(&servers.urls[0], Some(STATEMENT_DEADLINE));
+    let mut options = options(&servers.urls[0], Some(STATEMENT_DEADLINE), FRESH_PLANS);
     options.max_connections(max_connections).min_connections(0);
     if url.is_embedded() {
         options.test_before_acquire_if_idle_for(POOL_TRUST);
@@ -55,7 +72,16 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
 /// # Errors
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn single(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
-    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE))).await
+    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE), FRESH_PLANS)).await
+}
+
+/// Opens one connection as [`single`] does, for statements that all look rows up by their keys, such as
+/// those of [`record_batch`](crate::record_batch). On PostgreSQL each is planned once.
+///
+/// # Errors
+/// When no database answers within [`CONNECT_DEADLINE`].
+pub async fn keyed(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE), KEYED_PLANS)).await
 }
 
 /// Opens one connection as [`single`] does, for statements that may take as long as the caller says
@@ -68,7 +94,7 @@ pub async fn single_for_long_statements(
     statement_deadline: Option<Duration>,
 ) -> Result<DatabaseConnection, DbErr> {
     connect_once(url, |server| {
-        let mut options = options(server, statement_deadline);
+        let mut options = options(server, statement_deadline, FRESH_PLANS);
         options.map_sqlx_sqlite_opts(|sqlite| sqlite_options(sqlite).create_if_missing(false));
         options
     })
@@ -103,18 +129,17 @@ pub(crate) async fn connect_server(
     connection.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
-fn options(server: &str, statement_deadline: Option<Duration>) -> ConnectOptions {
+fn options(server: &str, statement_deadline: Option<Duration>, plans: Plans) -> ConnectOptions {
     let mut options = ConnectOptions::new(server);
     options.sqlx_logging(false).connect_timeout(CONNECT_DEADLINE).acquire_timeout(CONNECT_DEADLINE);
     options.map_sqlx_postgres_opts(move |postgres| {
         // Zero is no deadline.
         let deadline = statement_deadline.unwrap_or_default().as_millis().to_string();
-        postgres.application_name("plg").options([
-            // A generic plan made while a table was empty reads it whole for ever after.
-            ("plan_cache_mode", "force_custom_plan"),
+        let postgres = postgres.application_name("plg").options([
             ("statement_timeout", deadline.as_str()),
             ("idle_in_transaction_session_timeout", "10000"),
-        ])
+        ]);
+        postgres.options(plans.iter().copied())
     });
     options.map_sqlx_sqlite_opts(sqlite_options);
     options
@@ -128,6 +153,10 @@ fn sqlite_options(sqlite: SqliteConnectOptions) -> SqliteConnectOptions {
         .busy_timeout(SQLITE_BUSY_DEADLINE)
         .row_buffer_size(SQLITE_ROW_BUFFER)
         .pragma("cache_size", SQLITE_CACHE)
+        // What a statement changes is remembered until it is done, in case it fails: a file would be
+        // written for that, and never read.
+        .pragma("temp_store", "memory")
+        .statement_cache_capacity(SQLITE_STATEMENTS)
         .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_PAGES)
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | many rows as a source | one array per column, through `unnest` | `VALUES` |
 //! | row locks | `FOR UPDATE` | the write transaction is the lock |
-//! | several writes | one statement of several CTEs | one after the other |
+//! | several writes | one statement of several CTEs | several statements, sent as one |
 //! | placeholders | `$1` | `?` |
 //! | JSON | `jsonb` | text |
 //! | a count beside each row | `LATERAL` | `GROUP BY` |
@@ -139,28 +139,23 @@ fn render(backend: DbBackend, parts: Vec<Part>, text: &mut String, values: &mut 
     }
 }
 
-/// Runs writes that do not depend on each other's effects, in as few round trips as possible.
+/// Runs writes that do not depend on each other's effects, in one round trip.
 pub(crate) async fn execute_all(db: &impl ConnectionTrait, writes: Vec<Sql>) -> Result<(), DbErr> {
     let backend = db.get_database_backend();
-    if backend != DbBackend::Postgres {
-        for write in writes {
-            db.execute_raw(write.statement()).await?;
-        }
-        return Ok(());
-    }
     let (mut text, mut values) = (String::new(), Vec::new());
     let last = writes.len().saturating_sub(1);
     for (index, write) in writes.into_iter().enumerate() {
-        if index < last {
+        let is_cte = backend == DbBackend::Postgres && index < last;
+        if is_cte {
             text.push_str(if index == 0 { "with " } else { ", " });
             let _ = write!(text, "w{index} as (");
-        } else {
-            text.push(' ');
         }
         render(backend, write.parts, &mut text, &mut values);
-        if index < last {
-            text.push(')');
-        }
+        text.push_str(match (backend, is_cte) {
+            (DbBackend::Postgres, true) => ") ",
+            (DbBackend::Postgres, false) => "",
+            _ => "; ",
+        });
     }
     if !text.is_empty() {
         db.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;

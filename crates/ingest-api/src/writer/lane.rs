@@ -195,7 +195,7 @@ impl Lane {
 
     async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
         if self.connection.is_none() {
-            self.connection = Some(connect::single(&self.shared.url).await?);
+            self.connection = Some(connect::keyed(&self.shared.url).await?);
         }
         self.connection.as_ref().ok_or_else(|| StoreError::Unavailable("not connected".into()))
     }

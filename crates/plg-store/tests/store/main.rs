@@ -9,6 +9,7 @@ mod gates;
 mod months;
 mod one_hotel_per_transaction;
 mod own_transaction;
+mod plans;
 mod schema;
 mod servers;
 mod support;

@@ -36,7 +36,7 @@ impl Store {
     /// One connection of its own, as a replica has it.
     pub(crate) async fn connection(&self) -> DatabaseConnection {
         let url = self.database.url().parse().unwrap();
-        plg_store::connect::single(&url).await.unwrap()
+        plg_store::connect::keyed(&url).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

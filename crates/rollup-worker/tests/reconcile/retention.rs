@@ -3,8 +3,8 @@
 use crate::support::{Books, full, incremental};
 use futures_util::TryStreamExt as _;
 use plg_core::ids::HotelId;
-use plg_testkit::commands::{click, hotel, import};
 use plg_store::rollup::{self, HotelMonth, Scope};
+use plg_testkit::commands::{click, hotel, import};
 use plg_testkit::{Backend, ledger};
 use rollup_worker::arguments::Retain;
 use rollup_worker::retain::{Forgotten, RetainError, retain};

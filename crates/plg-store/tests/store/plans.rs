@@ -1,0 +1,67 @@
+//! How PostgreSQL finds the rows of a batch: by their keys, whatever it believes of the tables.
+//!
+//! PostgreSQL only: SQLite has one way to look up a key.
+
+use crate::support::Store;
+use plg_core::ids::HotelId;
+use plg_store::{connect, record_batch};
+use plg_testkit::commands::{add_seat, click, export, hotel, import, remove_seat, view};
+use plg_testkit::{Backend, ledger};
+use sea_orm::ConnectionTrait as _;
+
+/// Every table that a batch looks rows up in, planned for while it was empty.
+#[tokio::test]
+async fn no_table_is_read_from_end_to_end() {
+    let store = Store::new(Backend::Postgres).await;
+    let lane = store.connection().await;
+    let hotels = [hotel(1), hotel(2), hotel(3)];
+    for round in 0..3 {
+        let of_one = |hotel: HotelId| {
+            let key = format!("{round}");
+            [
+                import(hotel, &key),
+                export(hotel, &key),
+                click(hotel),
+                view(hotel, &key),
+                add_seat(hotel, 1),
+                remove_seat(hotel, 1),
+            ]
+        };
+        let commands: Vec<_> = hotels.into_iter().flat_map(of_one).collect();
+        record_batch(&lane, &store.plans, || store.now(), &commands).await.unwrap();
+        if round == 0 {
+            // Months are opened once.
+            lane.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();
+            lane.execute_unprepared("select pg_stat_reset()").await.unwrap();
+        }
+    }
+    lane.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();
+    lane.execute_unprepared("select 1").await.unwrap();
+    let scans = |column: &str| {
+        format!(
+            "select cast(coalesce(sum({column}), 0) as bigint) as n from pg_stat_user_tables where \
+             relname in ('hotel', 'usage_monthly', 'event_gate', 'event_window', 'seat')"
+        )
+    };
+    assert!(ledger::number(&store.db, &scans("idx_scan")).await > 0, "the counting works");
+    assert_eq!(ledger::number(&store.db, &scans("seq_scan")).await, 0);
+}
+
+/// Statements that look for more than keys are planned for what they find.
+#[tokio::test]
+async fn reads_are_planned_anew() {
+    let store = Store::new(Backend::Postgres).await;
+    let url = store.database.url();
+    let two_servers = url.replace('@', "@127.0.0.1:1,").parse().unwrap();
+    let url = url.parse().unwrap();
+    for db in [
+        connect::pool(&url, 1).await.unwrap(),
+        connect::pool(&two_servers, 1).await.unwrap(),
+        connect::single(&url).await.unwrap(),
+        connect::single_for_long_statements(&url, None).await.unwrap(),
+    ] {
+        let mode = "select case current_setting('plan_cache_mode') \
+                    when 'force_custom_plan' then 1 else 0 end::bigint as n";
+        assert_eq!(ledger::number(&db, mode).await, 1);
+    }
+}
