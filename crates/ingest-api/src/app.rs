@@ -9,6 +9,7 @@ use crate::observe::observe;
 use crate::problem::{Code, Problem};
 use crate::reader::Reader;
 use crate::routes;
+use crate::spans::Spans;
 use crate::writer::{Lanes, Writer};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::{Condition, from_fn};
@@ -37,6 +38,9 @@ pub enum StartError {
     /// An origin that no browser sends.
     #[error("server.cors_origins: {0:?} is no origin such as https://app.example")]
     Origin(String),
+    /// No receiver of traces that could be one.
+    #[error("cannot export traces: {0}")]
+    Traces(String),
     /// No database at the URL.
     #[error("cannot use the database at {url}: {cause}")]
     Database {
@@ -81,6 +85,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Whether it can work.
     pub health: Arc<Health>,
+    /// Exports traces, if anybody takes them.
+    pub spans: Option<Spans>,
 }
 
 /// A service that listens.
@@ -103,6 +109,7 @@ impl Application {
     /// Says what is wrong, and what to do.
     pub async fn build(settings: &Settings, clock: SharedClock) -> Result<Self, StartError> {
         let origins = cors::origins(&settings.server.cors_origins).map_err(StartError::Origin)?;
+        let spans = Spans::start(&settings.traces).map_err(StartError::Traces)?;
         let db = open(settings).await?;
         let (access, development) = Access::open(settings, db.clone(), Arc::clone(&clock)).await?;
         let plans = Arc::new(settings.plans.clone());
@@ -115,7 +122,7 @@ impl Application {
             Arc::clone(&metrics),
         );
         let (reader, health) = (Reader::new(db, clock), Arc::new(Health::default()));
-        let state = web::Data::new(State { writer, reader, access, plans, metrics, health });
+        let state = web::Data::new(State { writer, reader, access, plans, metrics, health, spans });
 
         let (listener, address) = listen(settings.server.host, settings.server.port)?;
         let (metrics_listener, metrics_address) =
@@ -183,7 +190,8 @@ impl Application {
     }
 
     /// Serves until it is told to stop. Then it is not ready any more, goes on until nobody sends it new
-    /// requests, accepts no connections, answers what is under way, and waits for the lanes to finish.
+    /// requests, accepts no connections, answers what is under way, waits for the lanes to finish, and
+    /// exports the last spans.
     ///
     /// # Errors
     /// When the server fails.
@@ -195,9 +203,13 @@ impl Application {
         metrics.stop(true).await;
         // Ends with the handle, whatever its result.
         let _ = metrics_server.await;
+        let spans = state.spans.clone();
         // The lanes end when nobody can send them anything.
         drop(state);
         lanes.finished().await;
+        if let Some(spans) = spans {
+            spans.finish().await;
+        }
         Ok(())
     }
 }

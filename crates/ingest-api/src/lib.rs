@@ -16,6 +16,7 @@ pub mod output;
 pub mod problem;
 pub mod reader;
 pub mod routes;
+mod spans;
 mod trace;
 pub mod writer;
 

@@ -1,10 +1,11 @@
-//! What is noted of every request: its metrics, one line in the log, and its place in a trace. Never a
-//! body, a query or a credential.
+//! What is noted of every request: its metrics, one line in the log, and its place in a trace, exported as a
+//! span if that is configured. Never a body, a query or a credential.
 
 use crate::access::limits::Allowance;
 use crate::app::State;
 use crate::metrics::RequestLabels;
 use crate::problem::Code;
+use crate::spans::Spans;
 use crate::trace::{self, Trace};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -17,7 +18,9 @@ use std::time::Instant;
 use tracing::Instrument as _;
 
 /// A route that does not exist, and what was answered before a route was looked for.
-const NO_ROUTE: &str = "none";
+pub(crate) const NO_ROUTE: &str = "none";
+/// A method that nobody knows.
+pub(crate) const OTHER_METHOD: &str = "other";
 
 /// Around everything else.
 pub(crate) async fn observe<B: MessageBody>(
@@ -25,7 +28,8 @@ pub(crate) async fn observe<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let began = Instant::now();
-    let trace = Trace::of(request.headers());
+    let spans = request.app_data::<web::Data<State>>().and_then(|state| state.spans.as_ref());
+    let trace = Trace::of(request.headers(), spans.map_or(0.0, Spans::sample_ratio));
     let span = tracing::info_span!("request", trace_id = %trace.id());
     let mut response = next.call(request).instrument(span.clone()).await?;
 
@@ -51,6 +55,9 @@ pub(crate) async fn observe<B: MessageBody>(
     });
     if let Some(state) = request.app_data::<web::Data<State>>() {
         state.metrics.answered(&labels, took);
+        if let Some(spans) = state.spans.as_ref().filter(|_| trace.is_sampled()) {
+            spans.record(&trace, &labels, request.path(), took);
+        }
     }
     let allowance = request.extensions().get::<Allowance>().copied();
     insert(&mut response, trace::HEADER, trace);
@@ -70,5 +77,5 @@ fn insert<B>(response: &mut ServiceResponse<B>, name: &'static str, value: impl 
 /// Anybody may invent methods; there are no more series for that.
 fn method(method: &Method) -> &'static str {
     const KNOWN: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER_METHOD)
 }

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod app;
 pub mod clock;
+pub mod collector;
 pub mod commands;
 pub mod database;
 pub mod ledger;
@@ -19,6 +20,7 @@ pub mod scenario;
 
 pub use app::TestApp;
 pub use clock::TestClock;
+pub use collector::Collector;
 pub use database::{Backend, TestDatabase};
 pub use process::Process;
 pub use replica::Replica;

@@ -23,6 +23,7 @@ mod refusals;
 mod seats;
 mod sending_ids;
 mod sessions;
+mod spans;
 mod support;
 mod traces;
 mod usage;

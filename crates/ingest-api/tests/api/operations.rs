@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// What the service says when it does not start.
-async fn complaint(settings: &Settings) -> String {
+pub(crate) async fn complaint(settings: &Settings) -> String {
     let clock = TestClock::at("2026-11-15T12:00:00Z").shared();
     match Application::build(settings, clock).await {
         Ok(application) => panic!("it listens on {}", application.address()),

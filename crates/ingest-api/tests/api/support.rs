@@ -57,6 +57,11 @@ impl Service {
         Self { app, clock, database, settings }
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(self) {
+        self.app.stop().await;
+    }
+
     /// Another replica on the same database.
     pub(crate) async fn replica(&self) -> Api {
         TestApp::start_with(&self.settings, &self.clock).await.api

@@ -6,7 +6,7 @@ use plg_testkit::app::{Answer, Api};
 use reqwest::Method;
 
 /// Trace, span and flags of an answer.
-fn trace(answer: &Answer) -> [String; 3] {
+pub(crate) fn trace(answer: &Answer) -> [String; 3] {
     let header = answer.header("traceparent").expect("a traceparent");
     let parts: Vec<&str> = header.split('-').collect();
     assert_eq!((parts.len(), parts[0]), (4, "00"), "{header}");

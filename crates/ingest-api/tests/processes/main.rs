@@ -14,3 +14,4 @@ mod proxy;
 mod queue;
 mod replicas;
 mod support;
+mod traces;

@@ -36,6 +36,11 @@ impl Settings {
         )?;
         check("access.clock_skew_seconds", seconds(access.clock_skew_seconds), 0, 300, "0 to 300")?;
         check("access.refresh_seconds", seconds(access.refresh_seconds), 1, 300, "1 to 300")?;
+        let ratio = self.traces.sample_ratio;
+        if !(0.0..=1.0).contains(&ratio) {
+            let (key, expected) = ("traces.sample_ratio", "0 to 1");
+            return Err(SettingsError::OutOfBounds { key, expected, got: ratio.to_string() });
+        }
         Ok(self)
     }
 }

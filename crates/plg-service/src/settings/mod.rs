@@ -39,6 +39,8 @@ pub struct Settings {
     pub rollup: RollupSettings,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Where traces are sent.
+    pub traces: TracesSettings,
 }
 
 /// Where the data is.
@@ -136,6 +138,16 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Levels by module.
     pub filter: String,
+}
+
+/// Where traces are sent.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesSettings {
+    /// The URL of a receiver of OTLP over HTTP; empty sends none.
+    pub endpoint: String,
+    /// How many of the traces that begin here are sent, from 0 to 1.
+    pub sample_ratio: f64,
 }
 
 /// A list, or in the environment its items separated by commas.
@@ -275,6 +287,9 @@ mod tests {
         assert!(complaint.contains("weather.rainy") && !complaint.contains("mean"), "{complaint}");
         assert!(with("[server]\nport = 99999").contains("server.port"));
         assert!(with("[writer]\nbatch = 0").contains("writer.batch must be 1 to 1000, got 0"));
+        let complaint = with("[traces]\nsample_ratio = 1.5");
+        assert!(complaint.contains("traces.sample_ratio must be 0 to 1, got 1.5"), "{complaint}");
+        assert!(with("[traces]\nsample_ratio = nan").contains("got NaN"));
         assert!(with("[plans.standard]\nimports = -1").contains("-1"));
         assert!(with("[plans]\ndefault = \"gold\"").contains("gold"));
         assert!(with("[database]\nurl = \"mysql://x\"").contains("postgres://"));
