@@ -20,20 +20,6 @@ const POOL_TRUST: Duration = Duration::from_secs(1);
 pub const STATEMENT_DEADLINE: Duration = Duration::from_millis(2_000);
 /// How long to wait for another process that writes to the same SQLite file.
 pub const SQLITE_BUSY_DEADLINE: Duration = Duration::from_millis(2_000);
-/// How PostgreSQL plans the statements of a connection.
-type Plans = &'static [(&'static str, &'static str)];
-/// Each time anew. A generic plan made while a table was empty reads it whole for ever after.
-const FRESH_PLANS: Plans = &[("plan_cache_mode", "force_custom_plan")];
-/// Once, for statements that all look rows up by their keys: there is no other way left to plan them.
-/// Planning each time would take a quarter of the time of a lone action.
-const KEYED_PLANS: Plans = &[
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    // What is switched off and needed all the same counts as dear, and dear plans would be compiled.
-    ("jit", "off"),
-];
 /// Rows that the driver's thread may be ahead: as many as a batch has hotels, or it stops for each.
 const SQLITE_ROW_BUFFER: usize = 1_024;
 /// Pages that a connection keeps in memory: 8 MiB (negative numbers are KiB).
@@ -45,6 +31,35 @@ const SQLITE_STATEMENTS: usize = 16;
 /// written often, such as the hotels' counters, are copied once for many transactions.
 const SQLITE_CHECKPOINT_PAGES: &str = "4096";
 
+/// How PostgreSQL plans the statements of a connection. SQLite has one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planning {
+    /// Each time anew. A plan that is kept reads a table from end to end for ever after, if it was made
+    /// while that was empty.
+    Fresh,
+    /// For statements that all look rows up by their keys: there is no other way left, so that a plan can
+    /// be kept. Planning would take a quarter of the time of a lone action, and statistics that are behind
+    /// would have the reconciliation read a table for each of its chunks.
+    Keyed,
+}
+
+impl Planning {
+    const fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Fresh => &[("plan_cache_mode", "force_custom_plan")],
+            Self::Keyed => &[
+                ("plan_cache_mode", "force_generic_plan"),
+                ("enable_seqscan", "off"),
+                ("enable_hashjoin", "off"),
+                ("enable_mergejoin", "off"),
+                // What is switched off and needed all the same counts as dear, and dear plans would be
+                // compiled.
+                ("jit", "off"),
+            ],
+        }
+    }
+}
+
 /// Opens a pool of at most `max_connections`, for reading and for rare writes. Connections to a server
 /// that takes no writes any more are dropped.
 ///
@@ -52,7 +67,7 @@ const SQLITE_CHECKPOINT_PAGES: &str = "4096";
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
     let servers = url.servers();
-    let mut options = options(&servers.urls[0], Some(STATEMENT_DEADLINE), FRESH_PLANS);
+    let mut options = options(&servers.urls[0], Some(STATEMENT_DEADLINE), Planning::Fresh);
     options.max_connections(max_connections).min_connections(0);
     if url.is_embedded() {
         options.test_before_acquire_if_idle_for(POOL_TRUST);
@@ -71,17 +86,8 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
 ///
 /// # Errors
 /// When no database answers within [`CONNECT_DEADLINE`].
-pub async fn single(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
-    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE), FRESH_PLANS)).await
-}
-
-/// Opens one connection as [`single`] does, for statements that all look rows up by their keys, such as
-/// those of [`record_batch`](crate::record_batch). On PostgreSQL each is planned once.
-///
-/// # Errors
-/// When no database answers within [`CONNECT_DEADLINE`].
-pub async fn keyed(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
-    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE), KEYED_PLANS)).await
+pub async fn single(url: &DatabaseUrl, planning: Planning) -> Result<DatabaseConnection, DbErr> {
+    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE), planning)).await
 }
 
 /// Opens one connection as [`single`] does, for statements that may take as long as the caller says
@@ -92,9 +98,10 @@ pub async fn keyed(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
 pub async fn single_for_long_statements(
     url: &DatabaseUrl,
     statement_deadline: Option<Duration>,
+    planning: Planning,
 ) -> Result<DatabaseConnection, DbErr> {
     connect_once(url, |server| {
-        let mut options = options(server, statement_deadline, FRESH_PLANS);
+        let mut options = options(server, statement_deadline, planning);
         options.map_sqlx_sqlite_opts(|sqlite| sqlite_options(sqlite).create_if_missing(false));
         options
     })
@@ -129,7 +136,11 @@ pub(crate) async fn connect_server(
     connection.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
-fn options(server: &str, statement_deadline: Option<Duration>, plans: Plans) -> ConnectOptions {
+fn options(
+    server: &str,
+    statement_deadline: Option<Duration>,
+    planning: Planning,
+) -> ConnectOptions {
     let mut options = ConnectOptions::new(server);
     options.sqlx_logging(false).connect_timeout(CONNECT_DEADLINE).acquire_timeout(CONNECT_DEADLINE);
     options.map_sqlx_postgres_opts(move |postgres| {
@@ -139,7 +150,7 @@ fn options(server: &str, statement_deadline: Option<Duration>, plans: Plans) -> 
             ("statement_timeout", deadline.as_str()),
             ("idle_in_transaction_session_timeout", "10000"),
         ]);
-        postgres.options(plans.iter().copied())
+        postgres.options(planning.settings().iter().copied())
     });
     options.map_sqlx_sqlite_opts(sqlite_options);
     options

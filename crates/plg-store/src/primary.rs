@@ -1,7 +1,7 @@
 //! Which server takes writes: of several, that one is found, and found again after a failover; and a
 //! connection that leads to another one is not kept.
 
-use crate::connect::{CONNECT_DEADLINE, connect_server, is_writable, single};
+use crate::connect::{CONNECT_DEADLINE, Planning, connect_server, is_writable, single};
 use crate::url::DatabaseUrl;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -71,7 +71,7 @@ pub(crate) async fn pool(
     mut options: ConnectOptions,
     url: &DatabaseUrl,
 ) -> Result<DatabaseConnection, DbErr> {
-    let guide = single(url).await?;
+    let guide = single(url, Planning::Fresh).await?;
     // A server that has just been left may still be asked once.
     options.connect_lazy(true).map_sqlx_postgres_pool_opts(|pool| {
         pool.after_connect(|connection, _| {
@@ -103,7 +103,7 @@ async fn follow(db: DatabaseConnection, mut guide: DatabaseConnection, url: Data
         if matches!(asked, Ok(Ok(true))) {
             continue;
         }
-        match single(&url).await {
+        match single(&url, Planning::Fresh).await {
             Ok(next) => {
                 lead(&db, &next);
                 tokio::spawn(std::mem::replace(&mut guide, next).close());

@@ -7,7 +7,8 @@ use plg_core::decide::Answer;
 use plg_core::event::Command;
 use plg_core::plan::Plans;
 use plg_store::commit::{CommitError, Written, was_committed};
-use plg_store::{DatabaseUrl, StoreError, connect, record_batch};
+use plg_store::connect::{self, Planning};
+use plg_store::{DatabaseUrl, StoreError, record_batch};
 use sea_orm::DatabaseConnection;
 
 /// How often a batch is sent. On a machine with too much to do, SQLite's writers wait for each other
@@ -29,7 +30,7 @@ impl Replica {
     pub async fn new(database: &TestDatabase) -> Self {
         let settings = database.settings();
         let url = settings.database.url;
-        let connection = connect::single(&url).await.expect("connects");
+        let connection = connect::single(&url, Planning::Keyed).await.expect("connects");
         Self { url, plans: settings.plans, connection }
     }
 
@@ -67,7 +68,7 @@ impl Replica {
 
     async fn reconnect(&mut self) {
         for _ in 0..ATTEMPTS {
-            if let Ok(connection) = connect::single(&self.url).await {
+            if let Ok(connection) = connect::single(&self.url, Planning::Keyed).await {
                 self.connection = connection;
                 return;
             }

@@ -2,7 +2,7 @@
 
 use migrations::SchemaState;
 use plg_store::DatabaseUrl;
-use plg_store::connect::{self, CONNECT_DEADLINE, single_for_long_statements};
+use plg_store::connect::{self, CONNECT_DEADLINE, Planning, single_for_long_statements};
 use sea_orm::{DatabaseConnection, DbErr};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -15,9 +15,9 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// The two connections of a run.
 #[derive(Debug, Clone)]
 pub struct Connections {
-    /// Streams the hotel-months. Its statement lasts as long as the run may need.
+    /// Looks through whole tables for what is to be done. Its statement lasts as long as the run may need.
     pub(crate) search: DatabaseConnection,
-    /// Counts and writes.
+    /// Counts and writes what was found, by its keys.
     pub(crate) work: DatabaseConnection,
 }
 
@@ -68,12 +68,13 @@ impl Connections {
         if url.file().is_some_and(|file| !file.exists()) {
             return Err(OpenError::Absent(url.clone()));
         }
-        let open = async |deadline| {
-            let opened = single_for_long_statements(url, deadline).await;
+        let open = async |deadline, planning| {
+            let opened = single_for_long_statements(url, deadline, planning).await;
             opened.map_err(|error| not_opened(url, &error))
         };
         // One after the other: the first one to open a new SQLite file turns its WAL on, alone.
-        let (work, search) = (open(Some(STATEMENT_DEADLINE)).await?, open(None).await?);
+        let work = open(Some(STATEMENT_DEADLINE), Planning::Keyed).await?;
+        let search = open(None, Planning::Fresh).await?;
         match migrations::schema_state(&work).await {
             Ok(SchemaState::Current) => Ok(Self { search, work }),
             Ok(SchemaState::Behind(pending)) => {

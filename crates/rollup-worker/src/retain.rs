@@ -61,7 +61,7 @@ pub async fn retain(
     for _ in 1..keep.months {
         before = before.previous();
     }
-    let hotel_months = retention::unreconciled_before(&db.work, before).await?;
+    let hotel_months = retention::unreconciled_before(&db.search, before).await?;
     if hotel_months > 0 {
         return Err(RetainError::Unreconciled { hotel_months, before });
     }

@@ -135,7 +135,7 @@ impl<P: Progress> Worker<'_, P> {
         let Options { scope, dry_run, read_chunk, write_chunk, .. } = self.options;
         if self.progress.wants_total()
             // Worth a look, but no run has to fail for it.
-            && let Ok(total) = rollup::count_candidates(&self.db.work, scope).await
+            && let Ok(total) = rollup::count_candidates(&self.db.search, scope).await
         {
             self.progress.total(total);
         }

@@ -7,7 +7,8 @@ use futures_util::FutureExt as _;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
 use plg_store::commit::{CommitError, Written, was_committed};
-use plg_store::{StoreError, connect, record_batch};
+use plg_store::connect::{self, Planning};
+use plg_store::{StoreError, record_batch};
 use sea_orm::DatabaseConnection;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -195,7 +196,7 @@ impl Lane {
 
     async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
         if self.connection.is_none() {
-            self.connection = Some(connect::keyed(&self.shared.url).await?);
+            self.connection = Some(connect::single(&self.shared.url, Planning::Keyed).await?);
         }
         self.connection.as_ref().ok_or_else(|| StoreError::Unavailable("not connected".into()))
     }

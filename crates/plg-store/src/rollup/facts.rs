@@ -5,7 +5,7 @@ use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::usage::month_of;
 use futures_util::{Stream, StreamExt as _};
-use plg_core::catalogue::{CATALOGUE, Counter};
+use plg_core::catalogue::{CATALOGUE, Counter, Entry};
 use plg_core::ids::HotelId;
 use plg_core::quota::{Counters, PerCounter};
 use plg_core::reconcile::{Facts, Tally};
@@ -109,23 +109,23 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
         .statement()
 }
 
-/// Aggregates that make a [`Tally`] of the events that meet a condition.
+/// Aggregates that make a [`Tally`] of the events that meet a condition: how many there are, and how many
+/// of each type that counts.
 fn tally_columns(prefix: &str, condition: &str) -> String {
-    let mut columns = format!("count(case when {condition} then 1 end) as {prefix}_events");
-    for counter in Counter::ALL {
-        let steps: String = CATALOGUE
-            .iter()
-            .filter_map(|row| {
-                row.effect.filter(|e| e.counter == counter).map(|e| (row.name, e.step))
-            })
-            .map(|(name, step)| format!(" when '{name}' then {step}"))
-            .collect();
+    // Where there is no event at all, SQLite has a row without one.
+    let mut columns = format!("count(e.seq) filter (where {condition}) as {prefix}_events");
+    for entry in counted() {
+        let name = entry.name;
         columns.push_str(&format!(
-            ", coalesce(sum(case when {condition} then case e.event_type{steps} else 0 end end), 0) \
-             as {prefix}_{counter}"
+            ", count(*) filter (where {condition} and e.event_type = '{name}') as {prefix}_{name}"
         ));
     }
     columns
+}
+
+/// The event types that move a counter.
+fn counted() -> impl Iterator<Item = &'static Entry> {
+    CATALOGUE.iter().filter(|entry| entry.effect.is_some())
 }
 
 fn reading(row: &QueryResult, full: bool) -> Result<Reading, StoreError> {
@@ -138,8 +138,14 @@ fn reading(row: &QueryResult, full: bool) -> Result<Reading, StoreError> {
         })
     };
     let tally = |prefix: &str| {
-        let events = get(&format!("{prefix}_events"))?;
-        Ok::<_, DbErr>(Tally { events, net: counters(&format!("{prefix}_"))? })
+        let mut tally = Tally { events: get(&format!("{prefix}_events"))?, ..Tally::default() };
+        for entry in counted() {
+            if let Some(effect) = entry.effect {
+                let events = get(&format!("{prefix}_{}", entry.name))?;
+                tally.net[effect.counter] += effect.step * events;
+            }
+        }
+        Ok::<_, DbErr>(tally)
     };
     let opening_seats = get("opening_active_users")?;
     let opening = |c: Counter| if c.carries_over() { opening_seats } else { 0 };

@@ -4,7 +4,8 @@
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Plans};
-use plg_store::{connect, hotels, record_batch};
+use plg_store::connect::{self, Planning};
+use plg_store::{hotels, record_batch};
 use plg_testkit::commands::{Workload, add_seat, export, hotel, remove_seat};
 use plg_testkit::postgres::Cluster;
 use plg_testkit::{Backend, TestDatabase, ledger};
@@ -76,7 +77,7 @@ fn clause(after: &str) -> &str {
 /// Every kind of write: months opened and turned, gates claimed, put and given back, seats,
 /// refusals.
 async fn write_everything(url: &str) {
-    let db = connect::single(&url.parse().unwrap()).await.unwrap();
+    let db = connect::single(&url.parse().unwrap(), Planning::Keyed).await.unwrap();
     let plans: Plans = plg_service::Settings::defaults().unwrap().plans;
     let record = async |now: &str, commands: &[Command]| {
         let now = now.parse().unwrap();

@@ -4,7 +4,8 @@
 
 use crate::support::Store;
 use plg_core::ids::HotelId;
-use plg_store::{connect, record_batch};
+use plg_store::connect::{self, Planning};
+use plg_store::record_batch;
 use plg_testkit::commands::{add_seat, click, export, hotel, import, remove_seat, view};
 use plg_testkit::{Backend, ledger};
 use sea_orm::ConnectionTrait as _;
@@ -57,8 +58,8 @@ async fn reads_are_planned_anew() {
     for db in [
         connect::pool(&url, 1).await.unwrap(),
         connect::pool(&two_servers, 1).await.unwrap(),
-        connect::single(&url).await.unwrap(),
-        connect::single_for_long_statements(&url, None).await.unwrap(),
+        connect::single(&url, Planning::Fresh).await.unwrap(),
+        connect::single_for_long_statements(&url, None, Planning::Fresh).await.unwrap(),
     ] {
         let mode = "select case current_setting('plan_cache_mode') \
                     when 'force_custom_plan' then 1 else 0 end::bigint as n";

@@ -2,7 +2,8 @@
 //!
 //! PostgreSQL only: SQLite has no servers.
 
-use plg_store::{DatabaseUrl, StoreError, connect};
+use plg_store::connect::{self, Planning};
+use plg_store::{DatabaseUrl, StoreError};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr};
 
@@ -22,8 +23,8 @@ async fn assert_answers(db: Result<DatabaseConnection, DbErr>) {
 async fn a_server_that_is_away_is_passed_over() {
     let database = TestDatabase::new(Backend::Postgres).await;
     let url = with_a_dead_one(&database);
-    assert_answers(connect::single(&url).await).await;
-    assert_answers(connect::single_for_long_statements(&url, None).await).await;
+    assert_answers(connect::single(&url, Planning::Fresh).await).await;
+    assert_answers(connect::single_for_long_statements(&url, None, Planning::Fresh).await).await;
     assert_answers(connect::pool(&url, 2).await).await;
     assert_answers(migrations::connect(url.expose()).await).await;
 }
@@ -38,13 +39,13 @@ async fn a_server_that_takes_no_writes_will_not_do() {
     db.execute_unprepared(read_only).await.unwrap();
 
     let url = with_a_dead_one(&database);
-    for refused in [connect::single(&url).await, connect::pool(&url, 2).await] {
+    for refused in [connect::single(&url, Planning::Fresh).await, connect::pool(&url, 2).await] {
         let error = refused.expect_err("refused");
         assert!(connect::reason(&error).contains("take no writes"), "{error}");
         assert!(matches!(StoreError::from(error), StoreError::Unavailable(_)));
     }
     // Without alternatives it is used, and says itself what it cannot do.
-    assert_answers(connect::single(&database.url().parse().unwrap()).await).await;
+    assert_answers(connect::single(&database.url().parse().unwrap(), Planning::Fresh).await).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Plans};
 use plg_service::Clock as _;
+use plg_store::connect::Planning;
 use plg_store::schema::{product_event, seat, usage_monthly};
 use plg_store::{hotels, record_batch};
 use plg_testkit::{Backend, TestClock, TestDatabase, ledger};
@@ -36,7 +37,7 @@ impl Store {
     /// One connection of its own, as a replica has it.
     pub(crate) async fn connection(&self) -> DatabaseConnection {
         let url = self.database.url().parse().unwrap();
-        plg_store::connect::keyed(&url).await.unwrap()
+        plg_store::connect::single(&url, Planning::Keyed).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

@@ -1,6 +1,7 @@
 //! The largest chunks that the settings allow fit on every statement.
 
 use crate::support::{Books, NOVEMBER, full, incremental, month};
+use plg_testkit::commands::hotel;
 use plg_testkit::{Backend, ledger};
 use rollup_worker::Options;
 use rstest::rstest;
@@ -38,4 +39,20 @@ async fn the_largest_chunk_with_everything_to_correct_is_written(
     assert_eq!(ledger::number(&books.db, wrong).await, 0);
     let options = Options { read_chunk: READ_CHUNK, write_chunk: WRITE_CHUNK, ..full() };
     assert_eq!(books.reconcile(&options).await.figures.corrected, 0);
+}
+
+/// Or a run would take time with the square of the hotels. SQLite keeps no account of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_is_read_once_however_many_chunks_there_are() {
+    let hotels = (1..=20).map(hotel).collect::<Vec<_>>();
+    let books = Books::of(Backend::Postgres, &hotels).await;
+    // It is so small that reading it all looks best.
+    ledger::damage(&books.db, "vacuum (analyze) usage_monthly").await;
+    ledger::number(&books.db, "select 1::bigint as n from pg_stat_reset()").await;
+
+    let run = books.reconcile(&Options { read_chunk: 1, write_chunk: 1, ..incremental() }).await;
+
+    assert_eq!(run.figures.hotel_months, 20);
+    let scans = "select seq_scan as n from pg_stat_user_tables where relname = 'usage_monthly'";
+    assert_eq!(ledger::number(&books.db, scans).await, 1);
 }
