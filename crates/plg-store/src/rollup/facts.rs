@@ -91,10 +91,13 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
     let rows = Rows::new()
         .uuid("hotel_id", keys.iter().map(|key| key.hotel_id.0))
         .int("month", keys.iter().map(|key| key.month.number()));
-    let mut aggregates = tally_columns("new", "e.seq > u.rolled_seq");
-    if full {
-        aggregates = format!("{aggregates}, {}", tally_columns("all", "e.seq > 0"));
-    }
+    let aggregates = if full {
+        // The new ones are some of all.
+        let new = tally_columns("new", " and e.seq > u.rolled_seq");
+        format!("{new}, {}", tally_columns("all", ""))
+    } else {
+        tally_columns("new", "")
+    };
     let floor = if full { "0" } else { "u.rolled_seq" };
     let condition = format!(
         "e.hotel_id = u.hotel_id and e.month = u.month and e.seq > {floor} and e.seq <= u.last_seq"
@@ -109,15 +112,15 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
         .statement()
 }
 
-/// Aggregates that make a [`Tally`] of the events that meet a condition: how many there are, and how many
-/// of each type that counts.
-fn tally_columns(prefix: &str, condition: &str) -> String {
+/// Aggregates that make a [`Tally`] of the events that meet one more condition: how many there are, and
+/// how many of each type that counts.
+fn tally_columns(prefix: &str, and: &str) -> String {
     // Where there is no event at all, SQLite has a row without one.
-    let mut columns = format!("count(e.seq) filter (where {condition}) as {prefix}_events");
+    let mut columns = format!("count(*) filter (where e.seq is not null{and}) as {prefix}_events");
     for entry in counted() {
         let name = entry.name;
         columns.push_str(&format!(
-            ", count(*) filter (where {condition} and e.event_type = '{name}') as {prefix}_{name}"
+            ", count(*) filter (where e.event_type = '{name}'{and}) as {prefix}_{name}"
         ));
     }
     columns
