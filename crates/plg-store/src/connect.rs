@@ -38,8 +38,8 @@ pub enum Planning {
     /// while that was empty.
     Fresh,
     /// For statements that all look rows up by their keys: there is no other way left, so that a plan can
-    /// be kept. Planning would take a quarter of the time of a lone action, and statistics that are behind
-    /// would have the reconciliation read a table for each of its chunks.
+    /// be kept. Planning would take a quarter of the time of a lone action, and reading all hotel-months
+    /// for each chunk of them looks best to the planner where a reconciliation has many chunks to go.
     Keyed,
 }
 

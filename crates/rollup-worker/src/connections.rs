@@ -17,7 +17,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 pub struct Connections {
     /// Looks through whole tables for what is to be done. Its statement lasts as long as the run may need.
     pub(crate) search: DatabaseConnection,
-    /// Counts and writes what was found, by its keys.
+    /// Counts, writes and deletes what was found, by its keys.
     pub(crate) work: DatabaseConnection,
 }
 
