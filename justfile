@@ -11,6 +11,10 @@ run *args:
 check:
     scripts/test.sh
 
+# The tests of everything that reads and writes, on Citus: it has to be installed beside PostgreSQL
+test-citus:
+    PLG_TEST_CITUS=1 cargo test -p plg-store -p ingest-api -p rollup-worker
+
 # Some tests only: just test -p plg-core
 test *args:
     cargo test {{args}}

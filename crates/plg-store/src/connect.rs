@@ -3,6 +3,7 @@
 pub use crate::url::{DEFAULT_DATABASE_URL, DatabaseUrl, DatabaseUrlError};
 
 use crate::primary;
+use sea_orm::sqlx::Executor as _;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
@@ -30,6 +31,10 @@ const SQLITE_STATEMENTS: usize = 16;
 /// Pages in the write-ahead log before they are copied to the database, 16 MiB: pages that are
 /// written often, such as the hotels' counters, are copied once for many transactions.
 const SQLITE_CHECKPOINT_PAGES: &str = "4096";
+
+/// Citus sends a statement where its parameters say, and cannot plan one without them.
+const PLAN_ANEW_ON_CITUS: &str = "select set_config('plan_cache_mode', 'force_custom_plan', false) \
+     from pg_extension where extname = 'citus'";
 
 /// How PostgreSQL plans the statements of a connection. SQLite has one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +157,13 @@ fn options(
         ]);
         postgres.options(planning.settings().iter().copied())
     });
+    if planning == Planning::Keyed {
+        options.map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(PLAN_ANEW_ON_CITUS).await.map(|_| ()) })
+            })
+        });
+    }
     options.map_sqlx_sqlite_opts(sqlite_options);
     options
 }

@@ -4,12 +4,14 @@
 //! |---|---|---|
 //! | many rows as a source | one array per column, through `unnest` | `VALUES` |
 //! | row locks | `FOR UPDATE` | the write transaction is the lock |
+//! | what an update changed | columns by alias | columns by name |
 //! | several writes | one statement of several CTEs | several statements, sent as one |
 //! | placeholders | `$1` | `?` |
 //! | JSON | `jsonb` | text |
 //! | a count beside each row | `LATERAL` | `GROUP BY` |
 
 use chrono::{DateTime, NaiveDate, Utc};
+use plg_core::ids::HotelId;
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use std::fmt::Write as _;
@@ -59,23 +61,39 @@ impl Sql {
         self
     }
 
-    /// `column` is one of `ids`.
+    /// `column` is one of `ids`, which are not empty. A single one is compared with `=`: of an array, Citus
+    /// does not know that the rows joined by that column lie in one shard.
     pub(crate) fn any_of(mut self, column: &str, ids: impl IntoIterator<Item = Uuid>) -> Self {
-        let ids = ids.into_iter().map(Value::from);
+        let mut ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
+        if ids.len() == 1 {
+            self = self.text(&format!("{column} = "));
+            self.parts.extend(ids.pop().map(Part::Bind));
+            return self;
+        }
         if self.backend == DbBackend::Postgres {
-            self.parts.push(Part::Text(format!("{column} = any(")));
-            let array = Value::Array(ArrayType::Uuid, Some(Box::new(ids.collect())));
-            self.parts.push(Part::Bind(array));
-        } else {
-            self.parts.push(Part::Text(format!("{column} in (")));
-            for (index, id) in ids.enumerate() {
-                if index > 0 {
-                    self.parts.push(Part::Text(", ".to_owned()));
-                }
-                self.parts.push(Part::Bind(id));
-            }
+            let array = Value::Array(ArrayType::Uuid, Some(Box::new(ids)));
+            return self.text(&format!("{column} = any(")).bind(array).text(")");
+        }
+        for (index, id) in ids.into_iter().enumerate() {
+            let before = if index == 0 { format!("{column} in (") } else { ", ".to_owned() };
+            self = self.text(&before).bind(id);
         }
         self.text(")")
+    }
+
+    /// Says that `column` is this hotel, if all rows that the statement looks for are of one. Citus sends it
+    /// to one node then. Otherwise each of them would work on it, one such statement after the other.
+    pub(crate) fn of_one_hotel(
+        self,
+        column: &str,
+        mut hotels: impl Iterator<Item = HotelId>,
+    ) -> Self {
+        match hotels.next() {
+            Some(first) if hotels.all(|hotel| hotel == first) => {
+                self.text(&format!(" and {column} = ")).bind(first.0)
+            }
+            _ => self,
+        }
     }
 
     /// Locks the rows of the table with this alias until the transaction ends.
@@ -84,6 +102,17 @@ impl Sql {
             DbBackend::Postgres => self.text(&format!(" for update of {alias}")),
             _ => self,
         }
+    }
+
+    /// Answers an `update … from` with columns of the rows that it changed.
+    pub(crate) fn returning(self, alias: &str, columns: &[&str]) -> Self {
+        let separator = match self.backend {
+            DbBackend::Postgres => format!(", {alias}."),
+            // Here it knows no other table, and this one not by its alias.
+            _ => ", ".to_owned(),
+        };
+        let columns = columns.join(&separator);
+        self.text(" returning ").text(separator.trim_start_matches(", ")).text(&columns)
     }
 
     /// A text expression, stored as JSON.

@@ -195,8 +195,10 @@ pub(crate) async fn stands(
     event: &Arc<RecordedEvent>,
 ) -> Result<bool, StoreError> {
     partitions::ensure(txn, &[event.month].into()).await?;
-    let probe = append(txn, std::slice::from_ref(event)).text(" where true on conflict do nothing");
-    if txn.execute_raw(probe.statement()).await?.rows_affected() > 0 {
+    // The rows say whether one was inserted: Citus counts also those that were not.
+    let probe = append(txn, std::slice::from_ref(event))
+        .text(" where true on conflict do nothing returning seq");
+    if !txn.query_all_raw(probe.statement()).await?.is_empty() {
         return Ok(false);
     }
     let key = (event.hotel_id.0, event.month.number(), event.seq);

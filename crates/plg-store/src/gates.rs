@@ -51,16 +51,18 @@ pub(crate) async fn read(
         let select = "select g.gate_id, g.passed_at as last_at, cast(1 as bigint) as passed from ";
         selects.push(
             Sql::new(db, select)
-                .rows(keys(once.into_iter()))
-                .text(" join event_gate g on g.gate_id = t.gate_id and g.hotel_id = t.hotel_id"),
+                .rows(keys(once.iter().copied()))
+                .text(" join event_gate g on g.gate_id = t.gate_id and g.hotel_id = t.hotel_id")
+                .of_one_hotel("g.hotel_id", once.iter().map(|gate| gate.hotel_id)),
         );
     }
     if !windows.is_empty() {
         let select = "select g.gate_id, g.last_at, g.passed from ";
         selects.push(
             Sql::new(db, select)
-                .rows(keys(windows.into_iter()))
-                .text(" join event_window g on g.gate_id = t.gate_id and g.hotel_id = t.hotel_id"),
+                .rows(keys(windows.iter().copied()))
+                .text(" join event_window g on g.gate_id = t.gate_id and g.hotel_id = t.hotel_id")
+                .of_one_hotel("g.hotel_id", windows.iter().map(|gate| gate.hotel_id)),
         );
     }
     let mut states = HashMap::new();
@@ -95,6 +97,7 @@ pub(crate) fn give_back(db: &impl ConnectionTrait, gates: &[Gate]) -> Sql {
     )
     .rows(keys(gates.iter()))
     .text(")")
+    .of_one_hotel("hotel_id", gates.iter().map(|gate| gate.hotel_id))
 }
 
 fn keys<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Rows {

@@ -133,7 +133,9 @@ async fn open_months(
             "update usage_monthly set closed = true where (hotel_id, month) in \
              (select t.hotel_id, t.month from ",
         );
-        txn.execute_raw(close.rows(rows).text(")").statement()).await?;
+        let hotels = turned.iter().map(|(hotel, _)| hotel.hotel_id);
+        let close = close.rows(rows).text(")").of_one_hotel("hotel_id", hotels);
+        txn.execute_raw(close.statement()).await?;
     }
     let mut opened: Vec<Opening> = turned
         .into_iter()
@@ -229,7 +231,8 @@ async fn profiles(
         .text(PROFILE_COLUMNS)
         .text(" from ")
         .rows(Rows::new().uuid("hotel_id", hotels.iter().map(|hotel| hotel.0)))
-        .text(" left join hotel h on h.hotel_id = t.hotel_id");
+        .text(" left join hotel h on h.hotel_id = t.hotel_id")
+        .of_one_hotel("h.hotel_id", hotels.iter().copied());
     let rows = Row::find_by_statement(select.statement()).all(db).await?;
     rows.into_iter()
         .map(|row| Ok((HotelId(row.hotel_id), Profile::try_from(row.profile)?)))
@@ -253,4 +256,5 @@ pub(crate) fn set(db: &impl ConnectionTrait, hotels: &[HotelState]) -> Sql {
     )
     .rows(rows)
     .text(" where u.hotel_id = t.hotel_id and u.month = t.month")
+    .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
 }

@@ -7,8 +7,15 @@ use crate::connect::is_postgres;
 use crate::dialect::Sql;
 use crate::error::StoreError;
 use plg_core::calendar::Month;
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, TransactionTrait as _};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// On Citus, how long everybody may have to wait for a month to be dropped, how long they are left alone
+/// then, and how often it is tried.
+const DROP_WAIT_MS: u32 = 200;
+const DROP_PAUSE: Duration = Duration::from_millis(800);
+const DROP_ATTEMPTS: u32 = 60;
 
 /// The partition of a month.
 fn name(month: Month) -> String {
@@ -70,12 +77,40 @@ pub async fn ensure(
 /// Drops a month with all its events, in constant time. Not in a transaction: it waits for the readers
 /// of that month, and nobody waits for it.
 ///
+/// Citus has only the way that everybody waits for, so there it gives way after a moment and comes again.
+///
 /// # Errors
 /// When the database does not play along.
-pub async fn drop_month(db: &impl ConnectionTrait, month: Month) -> Result<(), StoreError> {
+pub async fn drop_month(db: &DatabaseConnection, month: Month) -> Result<(), StoreError> {
     let name = name(month);
+    if is_citus(db).await? {
+        let mut attempt = 1;
+        loop {
+            match drop_at_once(db, &name).await.map_err(StoreError::from) {
+                Err(error) if error.is_conflict() && attempt < DROP_ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "a month is still in use, trying again");
+                    tokio::time::sleep(DROP_PAUSE).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
     let detach = format!("alter table product_event detach partition {name} concurrently");
     db.execute_unprepared(&detach).await?;
     db.execute_unprepared(&format!("drop table {name}")).await?;
     Ok(())
+}
+
+async fn drop_at_once(db: &DatabaseConnection, name: &str) -> Result<(), DbErr> {
+    let txn = db.begin().await?;
+    txn.execute_unprepared(&format!("set local lock_timeout = {DROP_WAIT_MS}")).await?;
+    txn.execute_unprepared(&format!("drop table {name}")).await?;
+    txn.commit().await
+}
+
+async fn is_citus(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let question = "select exists (select from pg_extension where extname = 'citus') as yes";
+    let row = db.query_one_raw(Sql::new(db, question).statement()).await?;
+    row.map_or(Ok(false), |row| row.try_get("", "yes"))
 }

@@ -44,7 +44,8 @@ pub(crate) async fn held(
     }
     let select = Sql::new(db, "select s.hotel_id, s.seat_user_id from ")
         .rows(keys(seats.iter().copied()))
-        .text(" join seat s on s.hotel_id = t.hotel_id and s.seat_user_id = t.seat_user_id");
+        .text(" join seat s on s.hotel_id = t.hotel_id and s.seat_user_id = t.seat_user_id")
+        .of_one_hotel("s.hotel_id", seats.iter().map(|(hotel, _)| *hotel));
     let rows = db.query_all_raw(select.statement()).await?;
     rows.iter()
         .map(|row| {
@@ -80,6 +81,7 @@ pub(crate) fn remove(db: &impl ConnectionTrait, seats: &[(HotelId, SeatUserId)])
     )
     .rows(keys(seats.iter().copied()))
     .text(")")
+    .of_one_hotel("hotel_id", seats.iter().map(|(hotel, _)| *hotel))
 }
 
 fn keys(seats: impl Iterator<Item = (HotelId, SeatUserId)> + Clone) -> Rows {

@@ -1,6 +1,6 @@
 //! A database of its own for each test.
 
-use crate::postgres;
+use crate::{citus, postgres};
 use plg_service::Settings;
 use plg_store::connect;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -18,6 +18,13 @@ pub enum Backend {
     Postgres,
 }
 
+impl Backend {
+    /// That of a connection.
+    pub fn of(db: &DatabaseConnection) -> Self {
+        if connect::is_postgres(db) { Self::Postgres } else { Self::Sqlite }
+    }
+}
+
 /// A migrated, empty database. SQLite's folder is removed with it; PostgreSQL's goes with the server.
 pub struct TestDatabase {
     /// Which kind.
@@ -31,12 +38,31 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 impl TestDatabase {
     /// A new one.
     pub async fn new(backend: Backend) -> Self {
+        if backend == Backend::Postgres && citus::is_wanted() {
+            return Self::distributed().await;
+        }
+        Self::on_one_machine(backend).await
+    }
+
+    /// A new one that is not distributed, whatever the suite runs on.
+    pub async fn on_one_machine(backend: Backend) -> Self {
         let database = Self::without_schema(backend, "template_plg").await;
         if backend == Backend::Sqlite {
             let db = migrations::connect(&database.url).await.expect("opens");
             migrations::up(&db).await.expect("migrates");
             db.close().await.expect("closes");
         }
+        database
+    }
+
+    /// On Citus. There a database cannot be copied: a process of its own is connected to it.
+    async fn distributed() -> Self {
+        let database = Self::empty(Backend::Postgres).await;
+        let db = migrations::connect(&database.url).await.expect("opens");
+        citus::install(&db, postgres::shared().port()).await;
+        migrations::up(&db).await.expect("migrates");
+        migrations::distribute::distribute(&db).await.expect("distributes");
+        db.close().await.expect("closes");
         database
     }
 
@@ -82,6 +108,9 @@ impl TestDatabase {
         settings.server.port = 0;
         settings.server.threads = 1;
         settings.metrics.port = 0;
+        if self.backend == Backend::Postgres && citus::is_wanted() {
+            settings.writer.hotels_per_transaction = 1;
+        }
         settings.access.root_key = SecretString::from(crate::access::ROOT_KEY);
         settings.access.session_secret = SecretString::from(crate::access::SESSION_SECRET);
         settings

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod app;
+pub mod citus;
 pub mod clock;
 pub mod collector;
 pub mod commands;

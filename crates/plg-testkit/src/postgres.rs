@@ -1,6 +1,7 @@
 //! A throw-away PostgreSQL, made from the installed programs: data in memory, a unix socket only, and
 //! gone with the process that started it, however that ends.
 
+use crate::citus;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -200,7 +201,13 @@ impl Drop for Cluster {
 pub fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     // In memory there is nothing to sync, and no test pulls the plug.
-    SHARED.get_or_init(|| Cluster::start(&["fsync=off"]))
+    SHARED.get_or_init(|| {
+        let mut settings = vec!["fsync=off"];
+        if citus::is_wanted() {
+            settings.extend(citus::SETTINGS);
+        }
+        Cluster::start(&settings)
+    })
 }
 
 /// Below the ports that the system gives to clients, so that nobody takes it while the server is

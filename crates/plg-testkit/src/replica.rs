@@ -1,14 +1,14 @@
 //! A writer as every replica of the service has one: it keeps a connection, and does what the store
 //! asks for when the database does not answer in time.
 
-use crate::TestDatabase;
+use crate::{TestDatabase, citus};
 use chrono::{DateTime, Utc};
 use plg_core::decide::Answer;
 use plg_core::event::Command;
 use plg_core::plan::Plans;
 use plg_store::commit::{CommitError, Written, was_committed};
 use plg_store::connect::{self, Planning};
-use plg_store::{DatabaseUrl, StoreError, record_batch};
+use plg_store::{DatabaseUrl, StoreError};
 use sea_orm::DatabaseConnection;
 
 /// How often a batch is sent. On a machine with too much to do, SQLite's writers wait for each other
@@ -40,7 +40,7 @@ impl Replica {
     /// When the database refuses, or is too slow for ever.
     pub async fn record(&mut self, now: DateTime<Utc>, commands: &[Command]) -> Vec<Answer> {
         for _ in 0..ATTEMPTS {
-            match record_batch(&self.connection, &self.plans, || now, commands).await {
+            match citus::record(&self.connection, &self.plans, now, commands).await {
                 Ok(answers) => return answers,
                 Err(CommitError::Failed(StoreError::Unavailable(_) | StoreError::Conflict(_))) => {
                     self.reconnect().await;

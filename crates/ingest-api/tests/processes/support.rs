@@ -1,8 +1,8 @@
 //! The program under test, and databases that a test may break.
 
-use plg_testkit::Process;
 use plg_testkit::app::Api;
 use plg_testkit::postgres::Cluster;
+use plg_testkit::{Process, citus};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -32,6 +32,9 @@ impl Service {
         // These tests take its database away: its warnings about that are no news.
         let mut settings = vec![("PLG__LOG__FILTER", "error")];
         settings.extend(environment);
+        if citus::is_wanted() {
+            settings.extend(ONE_HOTEL_A_TRANSACTION);
+        }
         let process = block_in_place(|| Process::serve(program, database_url, &settings));
         let api = Api::new(process.address);
         Self { process, api }

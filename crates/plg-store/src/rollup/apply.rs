@@ -1,7 +1,7 @@
 //! Writing verdicts: corrections by delta, their audit, and how far a hotel-month is verified.
 
 use super::{HotelMonth, Reading};
-use crate::dialect::{Rows, Sql, execute_all};
+use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::usage::month_of;
 use chrono::{DateTime, Utc};
@@ -9,7 +9,7 @@ use plg_core::calendar::Month;
 use plg_core::catalogue::Counter;
 use plg_core::ids::HotelId;
 use plg_core::quota::Counters;
-use plg_core::reconcile::Verdict;
+use plg_core::reconcile::{Correction, Verdict};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -43,7 +43,7 @@ struct Adjustment {
     after: i64,
 }
 
-/// Locked rows that are as they were read.
+/// A hotel-month with its live counters.
 #[derive(FromQueryResult)]
 struct Row {
     hotel_id: Uuid,
@@ -54,6 +54,9 @@ struct Row {
     active_users: i64,
     opening_active_users: i64,
 }
+
+const COLUMNS: [&str; 7] =
+    ["hotel_id", "month", "closed", "imports", "exports", "active_users", "opening_active_users"];
 
 impl Row {
     fn key(&self) -> Result<HotelMonth, StoreError> {
@@ -78,30 +81,31 @@ pub async fn apply(
     verdicts: Verdicts<'_>,
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
+    if verdicts.is_empty() {
+        return Ok(applied);
+    }
     let mut rows = HashMap::new();
-    for row in lock(txn, verdicts).await? {
+    for row in verify(txn, now, verdicts, Closed::OnlyIfNothingIsCarried).await? {
         rows.insert(row.key()?, row);
     }
     let mut adjustments = Vec::new();
-    let mut writable = Vec::new();
     for (reading, verdict) in verdicts {
-        let Some(row) = rows.get(&reading.key) else { continue };
-        if row.closed && verdict.corrections.iter().any(|c| c.counter.carries_over()) {
+        if let Some(row) = rows.get(&reading.key) {
+            adjustments.extend(own_adjustments(reading, verdict, &row.live()));
+            applied.written.push(reading.key);
+        } else if verdict.corrections.iter().any(|c| c.counter.carries_over()) {
             applied.to_carry.push(reading.key);
-            continue;
         }
-        adjustments.extend(own_adjustments(reading, verdict, row));
-        applied.written.push(reading.key);
-        writable.push((*reading, verdict.clone()));
     }
     applied.corrections = adjustments.len();
-    write(txn, run_id, now, &writable, &adjustments).await?;
+    audit(txn, run_id, now, &adjustments).await?;
     Ok(applied)
 }
 
-/// Writes one verdict with a seat correction in a closed month. If the month after it was opened with
-/// the wrong balance, its opening, live and verified seats move to what is right, and so do those of
-/// every later month. If the damage came after the turn, there is nothing to carry.
+/// Writes one verdict with a seat correction in a month that was closed when [`apply`] came to it. If the
+/// month after it was opened with the wrong balance, its opening, live and verified seats move to what is
+/// right, and so do those of every later month. If the damage came after the turn, there is nothing to
+/// carry.
 ///
 /// # Errors
 /// When the database does not play along; roll back then.
@@ -109,14 +113,15 @@ pub async fn apply_carrying(
     txn: &impl ConnectionTrait,
     run_id: Uuid,
     now: DateTime<Utc>,
-    (reading, verdict): &(Reading, Verdict),
+    verdict: &(Reading, Verdict),
 ) -> Result<Applied, StoreError> {
-    let verdicts = [(*reading, verdict.clone())];
-    let Some(row) = lock(txn, &verdicts).await?.pop() else { return Ok(Applied::default()) };
-    let mut adjustments = own_adjustments(reading, verdict, &row);
+    let written = verify(txn, now, std::slice::from_ref(verdict), Closed::Too).await?;
+    let Some(row) = written.first() else { return Ok(Applied::default()) };
+    let (reading, verdict) = verdict;
+    let mut adjustments = own_adjustments(reading, verdict, &row.live());
     for correction in verdict.corrections.iter().filter(|c| c.counter.carries_over()) {
         let later = lock_later(txn, reading.key).await?;
-        let balance = row.live()[correction.counter] + correction.delta();
+        let balance = row.live()[correction.counter];
         let delta = later.first().map_or(0, |next| balance - next.opening_active_users);
         if delta == 0 {
             continue;
@@ -135,26 +140,9 @@ pub async fn apply_carrying(
         }
         carry(txn, reading.key, delta).await?;
     }
-    write(txn, run_id, now, &verdicts, &adjustments).await?;
+    audit(txn, run_id, now, &adjustments).await?;
     let written = vec![reading.key];
     Ok(Applied { written, to_carry: Vec::new(), corrections: adjustments.len() })
-}
-
-async fn lock(txn: &impl ConnectionTrait, verdicts: Verdicts<'_>) -> Result<Vec<Row>, StoreError> {
-    if verdicts.is_empty() {
-        return Ok(Vec::new());
-    }
-    let keys = verdict_keys(verdicts);
-    let select = Sql::new(
-        txn,
-        "select u.hotel_id, u.month, u.closed, u.imports, u.exports, u.active_users, \
-         u.opening_active_users from ",
-    )
-    .rows(keys)
-    .text(" join usage_monthly u on u.hotel_id = t.hotel_id and u.month = t.month ")
-    .text("and u.rollup_version = t.version order by u.hotel_id, u.month")
-    .for_update_of("u");
-    Ok(Row::find_by_statement(select.statement()).all(txn).await?)
 }
 
 /// Locks the months after this one. A month that was opened while we waited for the lock of the one
@@ -162,16 +150,13 @@ async fn lock(txn: &impl ConnectionTrait, verdicts: Verdicts<'_>) -> Result<Vec<
 async fn lock_later(txn: &impl ConnectionTrait, key: HotelMonth) -> Result<Vec<Row>, StoreError> {
     const ATTEMPTS: u32 = 8;
     for _ in 0..ATTEMPTS {
-        let select = Sql::new(
-            txn,
-            "select u.hotel_id, u.month, u.closed, u.imports, u.exports, u.active_users, \
-             u.opening_active_users from usage_monthly u where u.hotel_id = ",
-        )
-        .bind(key.hotel_id.0)
-        .text(" and u.month > ")
-        .bind(key.month.number())
-        .text(" order by u.month")
-        .for_update_of("u");
+        let select = Sql::new(txn, &format!("select {} from usage_monthly u", COLUMNS.join(", ")))
+            .text(" where u.hotel_id = ")
+            .bind(key.hotel_id.0)
+            .text(" and u.month > ")
+            .bind(key.month.number())
+            .text(" order by u.month")
+            .for_update_of("u");
         let rows = Row::find_by_statement(select.statement()).all(txn).await?;
         if rows.last().is_some_and(|row| !row.closed) {
             return Ok(rows);
@@ -191,56 +176,52 @@ async fn carry(txn: &impl ConnectionTrait, key: HotelMonth, delta: i64) -> Resul
     Ok(())
 }
 
-fn own_adjustments(reading: &Reading, verdict: &Verdict, row: &Row) -> Vec<Adjustment> {
-    let adjustment = |correction: &plg_core::reconcile::Correction| Adjustment {
+fn own_adjustments(reading: &Reading, verdict: &Verdict, after: &Counters) -> Vec<Adjustment> {
+    let adjustment = |correction: &Correction| Adjustment {
         month: reading.key.month,
         origin: reading.key,
         version: reading.version,
         counter: correction.counter,
         before: correction.before,
         expected: correction.expected,
-        after: row.live()[correction.counter] + correction.delta(),
+        after: after[correction.counter],
     };
     verdict.corrections.iter().map(adjustment).collect()
 }
 
-async fn write(
+/// Which months that were closed in the meantime are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// Those whose balance was carried on and is to be corrected have to wait.
+    OnlyIfNothingIsCarried,
+    /// All.
+    Too,
+}
+
+/// Compares and sets: hotel-months whose version is still the one that was read are written, and answered
+/// as they are then. They are addressed in order of their keys, and locked in it.
+///
+/// Counters are corrected, and marked as verified, by what has to be *added*: they may have moved since
+/// they were read.
+async fn verify(
     txn: &impl ConnectionTrait,
-    run_id: Uuid,
     now: DateTime<Utc>,
     verdicts: Verdicts<'_>,
-    adjustments: &[Adjustment],
-) -> Result<(), StoreError> {
-    if verdicts.is_empty() {
-        return Ok(());
-    }
-    let mut writes = vec![verify(txn, now, verdicts)];
-    for part in adjustments.chunks(AUDIT_ROWS) {
-        writes.push(audit(txn, run_id, now, part));
-    }
-    Ok(execute_all(txn, writes).await?)
-}
-
-fn verdict_keys(verdicts: Verdicts<'_>) -> Rows {
-    Rows::new()
-        .uuid("hotel_id", verdicts.iter().map(|(reading, _)| reading.key.hotel_id.0))
-        .int("month", verdicts.iter().map(|(reading, _)| reading.key.month.number()))
-        .big_int("version", verdicts.iter().map(|(reading, _)| reading.version))
-}
-
-/// Counters are corrected, and marked as verified, by what has to be *added*: a correction carried
-/// over from an earlier month may have moved them since they were read.
-fn verify(db: &impl ConnectionTrait, now: DateTime<Utc>, verdicts: Verdicts<'_>) -> Sql {
+    closed: Closed,
+) -> Result<Vec<Row>, StoreError> {
     let correction = |counter| {
         verdicts.iter().map(move |(_, verdict)| {
             let own = verdict.corrections.iter().find(|c| c.counter == counter);
-            own.map_or(0, plg_core::reconcile::Correction::delta)
+            own.map_or(0, Correction::delta)
         })
     };
     let progress = |counter: Counter| {
         verdicts.iter().map(move |(r, v)| v.verified[counter] - r.facts.verified[counter])
     };
-    let rows = verdict_keys(verdicts)
+    let rows = Rows::new()
+        .uuid("hotel_id", verdicts.iter().map(|(reading, _)| reading.key.hotel_id.0))
+        .int("month", verdicts.iter().map(|(reading, _)| reading.key.month.number()))
+        .big_int("version", verdicts.iter().map(|(reading, _)| reading.version))
         .big_int("imports", correction(Counter::Imports))
         .big_int("exports", correction(Counter::Exports))
         .big_int("active_users", correction(Counter::ActiveUsers))
@@ -249,8 +230,8 @@ fn verify(db: &impl ConnectionTrait, now: DateTime<Utc>, verdicts: Verdicts<'_>)
         .big_int("more_users", progress(Counter::ActiveUsers))
         .big_int("rolled_seq", verdicts.iter().map(|(reading, _)| reading.facts.last_seq))
         .big_int("missing", verdicts.iter().map(|(_, verdict)| verdict.missing_in_month));
-    Sql::new(
-        db,
+    let update = Sql::new(
+        txn,
         "update usage_monthly as u set imports = u.imports + t.imports, \
          exports = u.exports + t.exports, active_users = u.active_users + t.active_users, \
          verified_imports = u.verified_imports + t.more_imports, \
@@ -263,9 +244,28 @@ fn verify(db: &impl ConnectionTrait, now: DateTime<Utc>, verdicts: Verdicts<'_>)
     .text(" from ")
     .rows(rows)
     .text(" where u.hotel_id = t.hotel_id and u.month = t.month and u.rollup_version = t.version")
+    .text(match closed {
+        Closed::OnlyIfNothingIsCarried => " and (t.active_users = 0 or not u.closed)",
+        Closed::Too => "",
+    })
+    .of_one_hotel("u.hotel_id", verdicts.iter().map(|(reading, _)| reading.key.hotel_id))
+    .returning("u", &COLUMNS);
+    Ok(Row::find_by_statement(update.statement()).all(txn).await?)
 }
 
-fn audit(
+async fn audit(
+    txn: &impl ConnectionTrait,
+    run_id: Uuid,
+    now: DateTime<Utc>,
+    adjustments: &[Adjustment],
+) -> Result<(), StoreError> {
+    for part in adjustments.chunks(AUDIT_ROWS) {
+        txn.execute_raw(audit_rows(txn, run_id, now, part).statement()).await?;
+    }
+    Ok(())
+}
+
+fn audit_rows(
     db: &impl ConnectionTrait,
     run_id: Uuid,
     now: DateTime<Utc>,

@@ -15,7 +15,7 @@ const STAND_IN: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_table_of_a_hotel_is_distributed_by_it_once() {
-    let database = TestDatabase::new(Backend::Postgres).await;
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
     let db = migrations::connect(database.url()).await.unwrap();
     let error = distribute(&db).await.unwrap_err();
     assert!(error.to_string().contains("create extension citus"), "{error}");

@@ -3,12 +3,10 @@
 
 use crate::support::{Store, outcomes};
 use chrono::TimeDelta;
-use futures_util::future::join_all;
 use plg_core::decide::Outcome;
-use plg_core::event::Command;
 use plg_core::ids::HotelId;
-use plg_testkit::Backend;
 use plg_testkit::commands::{Workload, hotel};
+use plg_testkit::{Backend, citus};
 use rstest::rstest;
 use std::collections::BTreeMap;
 
@@ -31,23 +29,6 @@ async fn store(backend: Backend) -> Store {
     t
 }
 
-/// Records a batch in one transaction for each hotel, many at once, and answers in the batch's
-/// order.
-async fn record_by_hotel(t: &Store, commands: &[Command]) -> Vec<Outcome> {
-    let mut by_hotel: BTreeMap<HotelId, Vec<(usize, Command)>> = BTreeMap::new();
-    for (place, command) in commands.iter().enumerate() {
-        by_hotel.entry(command.hotel_id()).or_default().push((place, command.clone()));
-    }
-    let transactions = by_hotel.into_values().map(async |part| {
-        let (places, commands): (Vec<usize>, Vec<Command>) = part.into_iter().unzip();
-        let answers = plg_store::record_batch(&t.db, &t.plans, || t.now(), &commands).await;
-        places.into_iter().zip(outcomes(&answers.unwrap())).collect::<Vec<_>>()
-    });
-    let mut answers: Vec<_> = join_all(transactions).await.into_iter().flatten().collect();
-    answers.sort_unstable_by_key(|(place, _)| *place);
-    answers.into_iter().map(|(_, outcome)| outcome).collect()
-}
-
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_commands_give_the_same_rows_and_answers(
@@ -60,7 +41,10 @@ async fn the_same_commands_give_the_same_rows_and_answers(
     for batch in 0..BATCHES {
         let commands = workload.batch(BATCH_COMMANDS);
         let answers = together.record(&commands).await;
-        assert_eq!(record_by_hotel(&by_hotel, &commands).await, answers);
+        let now = by_hotel.now();
+        let separately =
+            citus::record_by_hotel(&by_hotel.db, &by_hotel.plans, now, &commands).await;
+        assert_eq!(outcomes(&separately.unwrap()), answers);
         for outcome in answers {
             *seen.entry(name(outcome)).or_default() += 1;
         }

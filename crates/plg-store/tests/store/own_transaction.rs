@@ -223,7 +223,8 @@ async fn a_savepoint_takes_back_what_was_recorded_in_it_and_nothing_else(
     let txn = t.begin().await;
     t.record_in(&txn, &[import(HOTEL, "job-1")]).await;
     let savepoint = txn.begin().await.unwrap();
-    t.record_in(&savepoint, &[import(HOTEL, "job-2"), import(hotel(2), "job-2")]).await;
+    t.record_in(&savepoint, &[import(HOTEL, "job-2")]).await;
+    t.record_in(&savepoint, &[import(hotel(2), "job-2")]).await;
     savepoint.rollback().await.unwrap();
     let again = t.record_in(&txn, &[import(HOTEL, "job-2")]).await;
     assert_eq!(again, [Outcome::Recorded]);

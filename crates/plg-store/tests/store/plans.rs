@@ -7,18 +7,18 @@ use plg_core::ids::HotelId;
 use plg_store::connect::{self, Planning};
 use plg_store::record_batch;
 use plg_testkit::commands::{add_seat, click, export, hotel, import, remove_seat, view};
-use plg_testkit::{Backend, ledger};
+use plg_testkit::{Backend, TestDatabase, ledger};
 use sea_orm::ConnectionTrait as _;
 
 /// Every table that a batch looks rows up in, planned for while it was empty.
 #[tokio::test]
 async fn no_table_is_read_from_end_to_end() {
-    let store = Store::new(Backend::Postgres).await;
+    let store = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
     let lane = store.connection().await;
     let hotels = [hotel(1), hotel(2), hotel(3)];
     for round in 0..3 {
-        let of_one = |hotel: HotelId| {
-            let key = format!("{round}");
+        let of_one = |hotel: HotelId, key: &str| {
+            let key = format!("{round}-{key}");
             [
                 import(hotel, &key),
                 export(hotel, &key),
@@ -28,8 +28,11 @@ async fn no_table_is_read_from_end_to_end() {
                 remove_seat(hotel, 1),
             ]
         };
-        let commands: Vec<_> = hotels.into_iter().flat_map(of_one).collect();
-        record_batch(&lane, &store.plans, || store.now(), &commands).await.unwrap();
+        let of_all = hotels.into_iter().flat_map(|hotel| of_one(hotel, "all"));
+        // A batch of one hotel sends other statements.
+        for commands in [of_all.collect(), of_one(hotels[0], "alone").to_vec()] {
+            record_batch(&lane, &store.plans, || store.now(), &commands).await.unwrap();
+        }
         if round == 0 {
             // Months are opened once.
             lane.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();

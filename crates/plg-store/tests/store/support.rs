@@ -8,9 +8,9 @@ use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Plans};
 use plg_service::Clock as _;
 use plg_store::connect::Planning;
+use plg_store::hotels;
 use plg_store::schema::{product_event, seat, usage_monthly};
-use plg_store::{hotels, record_batch};
-use plg_testkit::{Backend, TestClock, TestDatabase, ledger};
+use plg_testkit::{Backend, TestClock, TestDatabase, citus, ledger};
 use sea_orm::prelude::Uuid;
 use sea_orm::{DatabaseConnection, EntityTrait, FromQueryResult, QueryOrder, Statement};
 
@@ -28,7 +28,11 @@ pub(crate) struct Store {
 impl Store {
     /// An empty one.
     pub(crate) async fn new(backend: Backend) -> Self {
-        let database = TestDatabase::new(backend).await;
+        Self::of(TestDatabase::new(backend).await).await
+    }
+
+    /// On a database that is there.
+    pub(crate) async fn of(database: TestDatabase) -> Self {
         let db = database.connect().await;
         let plans = database.settings().plans;
         Self { database, db, plans, clock: TestClock::at(NOON) }
@@ -46,7 +50,7 @@ impl Store {
 
     /// Records in a transaction of the store's own.
     pub(crate) async fn record(&self, commands: &[Command]) -> Vec<Outcome> {
-        let answers = record_batch(&self.db, &self.plans, || self.now(), commands).await;
+        let answers = citus::record(&self.db, &self.plans, self.now(), commands).await;
         outcomes(&answers.expect("recorded"))
     }
 

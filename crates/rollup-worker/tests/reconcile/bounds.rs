@@ -2,7 +2,7 @@
 
 use crate::support::{Books, NOVEMBER, full, incremental, month};
 use plg_testkit::commands::hotel;
-use plg_testkit::{Backend, ledger};
+use plg_testkit::{Backend, TestDatabase, ledger};
 use rollup_worker::Options;
 use rstest::rstest;
 
@@ -45,7 +45,9 @@ async fn the_largest_chunk_with_everything_to_correct_is_written(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_is_read_once_however_many_chunks_there_are() {
     let hotels = (1..=20).map(hotel).collect::<Vec<_>>();
-    let books = Books::of(Backend::Postgres, &hotels).await;
+    // Of a distributed table it would be the shards that are read.
+    let books = Books::on(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    books.spend_a_day(&hotels).await;
     // It is so small that reading it all looks best.
     ledger::damage(&books.db, "vacuum (analyze) usage_monthly").await;
     ledger::number(&books.db, "select 1::bigint as n from pg_stat_reset()").await;

@@ -13,7 +13,7 @@ use plg_store::rollup::runs::{self, Adjustment, Figures, Run};
 use plg_store::rollup::{Reading, Scope};
 use plg_store::schema::usage_monthly::{self, Model as Usage};
 use plg_testkit::commands::{add_seat, click, export, import};
-use plg_testkit::{Backend, TestClock, TestDatabase, ledger};
+use plg_testkit::{Backend, TestClock, TestDatabase, citus, ledger};
 use rollup_worker::{Connections, Options, Progress, RunError, Stop, reconcile};
 use sea_orm::{DatabaseConnection, EntityTrait, QueryOrder};
 use std::time::Duration;
@@ -56,7 +56,11 @@ pub(crate) fn full() -> Options {
 impl Books {
     /// Empty ones.
     pub(crate) async fn new(backend: Backend) -> Self {
-        let database = TestDatabase::new(backend).await;
+        Self::on(TestDatabase::new(backend).await).await
+    }
+
+    /// Empty ones on a database that is there.
+    pub(crate) async fn on(database: TestDatabase) -> Self {
         let db = database.connect().await;
         let plans = database.settings().plans;
         Self { database, db, plans, clock: TestClock::at(NOON) }
@@ -65,11 +69,16 @@ impl Books {
     /// Of hotels without limits that have recorded two imports, an export, two seats and a click.
     pub(crate) async fn of(backend: Backend, hotels: &[HotelId]) -> Self {
         let books = Self::new(backend).await;
-        books.unlimit(hotels).await;
-        for chunk in hotels.chunks(100) {
-            books.record(&chunk.iter().flat_map(|id| a_day_of(*id)).collect::<Vec<_>>()).await;
-        }
+        books.spend_a_day(hotels).await;
         books
+    }
+
+    /// Hotels get the plan without limits, and record [`a_day_of`] each.
+    pub(crate) async fn spend_a_day(&self, hotels: &[HotelId]) {
+        self.unlimit(hotels).await;
+        for chunk in hotels.chunks(100) {
+            self.record(&chunk.iter().flat_map(|id| a_day_of(*id)).collect::<Vec<_>>()).await;
+        }
     }
 
     /// Gives hotels the plan without limits.
@@ -86,7 +95,7 @@ impl Books {
 
     /// Records, and everything is recorded.
     pub(crate) async fn record(&self, commands: &[Command]) {
-        let answers = plg_store::record_batch(&self.db, &self.plans, || self.now(), commands).await;
+        let answers = citus::record(&self.db, &self.plans, self.now(), commands).await;
         for answer in answers.unwrap() {
             assert_eq!(answer.outcome, Outcome::Recorded);
         }
