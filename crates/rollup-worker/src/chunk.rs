@@ -1,9 +1,9 @@
-//! A chunk of hotel-months: counted by one statement, written in one short transaction.
+//! A chunk of hotel-months, written in one short transaction.
 
 use crate::figures;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use plg_core::calendar::TimeZone;
-use plg_core::reconcile::{Verdict, reconcile as decide};
+use plg_core::reconcile::Verdict;
 use plg_service::Clock;
 use plg_store::StoreError;
 use plg_store::connect::begin_write;
@@ -81,18 +81,6 @@ impl Work<'_> {
         patiently(|| runs::finish(self.db, run)).await
     }
 
-    /// Counts the events of hotel-months, and decides.
-    pub(crate) async fn count(
-        &self,
-        keys: &[HotelMonth],
-        full: bool,
-    ) -> Result<Vec<(Reading, Verdict)>, StoreError> {
-        let mut readings = patiently(|| rollup::read(self.db, keys, full)).await?;
-        // The database answers in any order.
-        readings.sort_unstable_by_key(|reading| reading.key);
-        Ok(readings.into_iter().map(|reading| (reading, decide(&reading.facts))).collect())
-    }
-
     /// Adds to the figures of the run, and to nothing else.
     pub(crate) async fn note(&self, figures: &Figures) -> Result<(), StoreError> {
         patiently(|| runs::add(self.db, self.run_id, figures)).await
@@ -155,7 +143,7 @@ fn those_of(verdicts: Verdicts<'_>, keys: Vec<HotelMonth>) -> Vec<&(Reading, Ver
 }
 
 /// Tries again what stood in another's way. The pauses are outside of every transaction.
-async fn patiently<T, F>(step: impl Fn() -> F) -> Result<T, StoreError>
+pub(crate) async fn patiently<T, F>(step: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

@@ -12,12 +12,14 @@ const STATEMENT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long to wait for connections to be closed properly.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The two connections of a run.
+/// The connections of a run: it searches, counts and writes at once.
 #[derive(Debug, Clone)]
 pub struct Connections {
     /// Looks through whole tables for what is to be done. Its statement lasts as long as the run may need.
     pub(crate) search: DatabaseConnection,
-    /// Counts, writes and deletes what was found, by its keys.
+    /// Counts the events of what was found, by its keys.
+    pub(crate) count: DatabaseConnection,
+    /// Writes and deletes what was found, by its keys.
     pub(crate) work: DatabaseConnection,
 }
 
@@ -74,9 +76,10 @@ impl Connections {
         };
         // One after the other: the first one to open a new SQLite file turns its WAL on, alone.
         let work = open(Some(STATEMENT_DEADLINE), Planning::Keyed).await?;
+        let count = open(Some(STATEMENT_DEADLINE), Planning::Keyed).await?;
         let search = open(None, Planning::Fresh).await?;
         match migrations::schema_state(&work).await {
-            Ok(SchemaState::Current) => Ok(Self { search, work }),
+            Ok(SchemaState::Current) => Ok(Self { search, count, work }),
             Ok(SchemaState::Behind(pending)) => {
                 Err(OpenError::Behind { url: url.clone(), pending: pending.len() })
             }
@@ -86,11 +89,12 @@ impl Connections {
         }
     }
 
-    /// Closes both. A search that was given up may have much left to say; nobody waits for it.
+    /// Closes them. A search that was given up may have much left to say; nobody waits for it.
     pub async fn close(self) {
-        let both = async { tokio::join!(self.search.close(), self.work.close()) };
+        let all =
+            async { tokio::join!(self.search.close(), self.count.close(), self.work.close()) };
         // What fails here was of no use any more.
-        let _ = timeout(CLOSE_DEADLINE, both).await;
+        let _ = timeout(CLOSE_DEADLINE, all).await;
     }
 }
 

@@ -14,11 +14,11 @@
 //! | [`retain`] | forgets what is old |
 //! | [`stop`] | the request to stop |
 
+mod ahead;
 pub mod arguments;
 mod chunk;
 pub mod connections;
 mod figures;
-mod keys;
 pub mod report;
 pub mod retain;
 pub mod run;

@@ -4,10 +4,10 @@
 //! the run's figures. Whenever the process dies, what is committed is complete, and the next run
 //! finds the rest.
 
+use crate::ahead;
 use crate::chunk::{Verdicts, Work, Write, now};
 use crate::connections::Connections;
 use crate::figures;
-use crate::keys::Keys;
 use crate::stop::Stop;
 use plg_core::ids::HotelId;
 use plg_core::reconcile::Verdict;
@@ -132,21 +132,20 @@ impl<P: Progress> Worker<'_, P> {
             self.work.prepare_months().await?;
         }
         self.work.start(&self.run).await?;
-        let Options { scope, dry_run, read_chunk, write_chunk, .. } = self.options;
+        let Options { scope, dry_run, write_chunk, .. } = self.options;
         if self.progress.wants_total()
             // Worth a look, but no run has to fail for it.
             && let Ok(total) = rollup::count_candidates(&self.db.search, scope).await
         {
             self.progress.total(total);
         }
-        let mut keys = Keys::find(&self.db.search, scope, *read_chunk);
+        let mut counted = ahead::count(self.db, self.options);
         loop {
             let chunk = tokio::select! {
-                chunk = keys.next_chunk() => chunk?,
+                chunk = counted.next() => chunk?,
                 () = self.stop.requested() => return Err(Cause::Stopped),
             };
-            let Some(chunk) = chunk else { break };
-            let verdicts = self.work.count(&chunk, scope.full).await?;
+            let Some(verdicts) = chunk else { break };
             for portion in verdicts.chunks((*write_chunk).max(1)) {
                 if *dry_run {
                     self.note(portion).await?;

@@ -93,10 +93,10 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
         .int("month", keys.iter().map(|key| key.month.number()));
     let aggregates = if full {
         // The new ones are some of all.
-        let new = tally_columns("new", " and e.seq > u.rolled_seq");
-        format!("{new}, {}", tally_columns("all", ""))
+        let new = tally_columns("new", Some("e.seq > u.rolled_seq"));
+        format!("{new}, {}", tally_columns("all", None))
     } else {
-        tally_columns("new", "")
+        tally_columns("new", None)
     };
     let floor = if full { "0" } else { "u.rolled_seq" };
     let condition = format!(
@@ -112,11 +112,15 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
         .statement()
 }
 
-/// Aggregates that make a [`Tally`] of the events that meet one more condition: how many there are, and
-/// how many of each type that counts.
-fn tally_columns(prefix: &str, and: &str) -> String {
-    // Where there is no event at all, SQLite has a row without one.
-    let mut columns = format!("count(*) filter (where e.seq is not null{and}) as {prefix}_events");
+/// Aggregates that make a [`Tally`] of the events, or of those that meet one more condition: how many there
+/// are, and how many of each type that counts.
+fn tally_columns(prefix: &str, condition: Option<&str>) -> String {
+    // Where there is no event at all, SQLite has a row without one, which has no number either.
+    let mut columns = match condition {
+        None => format!("count(e.seq) as {prefix}_events"),
+        Some(condition) => format!("count(*) filter (where {condition}) as {prefix}_events"),
+    };
+    let and = condition.map(|condition| format!(" and {condition}")).unwrap_or_default();
     for entry in counted() {
         let name = entry.name;
         columns.push_str(&format!(
