@@ -61,6 +61,28 @@ impl Sql {
         self
     }
 
+    /// Inserts rows: each column with its expression of what they have, `t.name`.
+    ///
+    /// A single one is inserted as `VALUES`. Citus sends that to its node, but carries rows that come from a
+    /// SELECT by way of the coordinator, which takes it five times as long.
+    pub(crate) fn insert(
+        db: &impl ConnectionTrait,
+        table: &str,
+        columns: &[(&str, &str)],
+        rows: Rows,
+    ) -> Self {
+        let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let expressions = columns.iter().map(|(_, value)| *value).collect::<Vec<_>>().join(", ");
+        let mut insert = Self::new(db, &format!("insert into {table} ({names}) "));
+        if rows.len() == 1 {
+            insert.parts.push(Part::Text("values (".to_owned()));
+            rows.push_into_expression(&expressions, &mut insert.parts);
+            return insert.text(")");
+        }
+        // SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
+        insert.text(&format!("select {expressions} from ")).rows(rows).text(" where true")
+    }
+
     /// `column` is one of `ids`, which are not empty. A single one is compared with `=`: of an array, Citus
     /// does not know that the rows joined by that column lie in one shard.
     pub(crate) fn any_of(mut self, column: &str, ids: impl IntoIterator<Item = Uuid>) -> Self {
@@ -115,14 +137,6 @@ impl Sql {
         self.text(" returning ").text(separator.trim_start_matches(", ")).text(&columns)
     }
 
-    /// A text expression, stored as JSON.
-    pub(crate) fn json(self, expression: &str) -> Self {
-        match self.backend {
-            DbBackend::Postgres => self.text(&format!("cast({expression} as jsonb)")),
-            _ => self.text(expression),
-        }
-    }
-
     /// Closes `select columns… from source` with aggregates over the rows of `table` (alias `e`)
     /// that meet the condition, one set of aggregates for each row of the source.
     pub(crate) fn aggregates_beside(
@@ -146,6 +160,14 @@ impl Sql {
         let (mut text, mut values) = (String::new(), Vec::new());
         render(self.backend, self.parts, &mut text, &mut values);
         Statement::from_sql_and_values(self.backend, text, values)
+    }
+}
+
+/// A text expression, stored as JSON.
+pub(crate) fn json(db: &impl ConnectionTrait, expression: &str) -> String {
+    match db.get_database_backend() {
+        DbBackend::Postgres => format!("cast({expression} as jsonb)"),
+        _ => expression.to_owned(),
     }
 }
 
@@ -260,6 +282,24 @@ impl Rows {
         self.column(name, kind, values.map(Value::from))
     }
 
+    fn len(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.values.len())
+    }
+
+    /// The expression with the first row's values where it says `t.name`.
+    fn push_into_expression(&self, expression: &str, parts: &mut Vec<Part>) {
+        let mut pieces = expression.split("t.");
+        parts.extend(pieces.next().map(|before| Part::Text(before.to_owned())));
+        for piece in pieces {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let end = piece.find(|c| !is_name(c)).unwrap_or(piece.len());
+            let (name, rest) = piece.split_at(end);
+            let column = self.columns.iter().find(|column| column.name == name);
+            parts.extend(column.and_then(|column| column.values.first()).cloned().map(Part::Bind));
+            parts.push(Part::Text(rest.to_owned()));
+        }
+    }
+
     fn push_unnest(self, parts: &mut Vec<Part>) {
         let names = self.columns.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
         for (index, column) in self.columns.into_iter().enumerate() {
@@ -277,7 +317,7 @@ impl Rows {
             let _ = write!(text, "{comma}column{} as {}", index + 1, column.name);
         }
         text.push_str(" from (values ");
-        let rows = self.columns.first().map_or(0, |column| column.values.len());
+        let rows = self.len();
         let mut columns: Vec<_> = self.columns.into_iter().map(|c| c.values.into_iter()).collect();
         for row in 0..rows {
             text.push_str(if row == 0 { "(" } else { ", (" });

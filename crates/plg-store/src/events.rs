@@ -1,6 +1,6 @@
 //! The event log.
 
-use crate::dialect::{Rows, Sql};
+use crate::dialect::{Rows, Sql, json};
 use crate::error::StoreError;
 use crate::gates;
 use crate::partitions;
@@ -175,16 +175,21 @@ pub(crate) fn append(db: &impl ConnectionTrait, events: &[Arc<RecordedEvent>]) -
         )
         .date("day", events.iter().map(|e| e.day))
         .instant("recorded_at", events.iter().map(|e| e.recorded_at));
-    Sql::new(
-        db,
-        "insert into product_event (hotel_id, month, seq, event_type, user_id, session_id, \
-         event_id, dedup_key, event_data, day, recorded_at) \
-         select t.hotel_id, t.month, t.seq, t.event_type, t.user_id, nullif(t.session_id, ''), \
-         nullif(t.event_id, ''), nullif(t.dedup_key, ''), ",
-    )
-    .json("nullif(t.event_data, '')")
-    .text(", t.day, t.recorded_at from ")
-    .rows(rows)
+    let data = json(db, "nullif(t.event_data, '')");
+    let columns = [
+        ("hotel_id", "t.hotel_id"),
+        ("month", "t.month"),
+        ("seq", "t.seq"),
+        ("event_type", "t.event_type"),
+        ("user_id", "t.user_id"),
+        ("session_id", "nullif(t.session_id, '')"),
+        ("event_id", "nullif(t.event_id, '')"),
+        ("dedup_key", "nullif(t.dedup_key, '')"),
+        ("event_data", data.as_str()),
+        ("day", "t.day"),
+        ("recorded_at", "t.recorded_at"),
+    ];
+    Sql::insert(db, "product_event", &columns, rows)
 }
 
 /// Whether this very event stands in the log, now that whoever was writing at its place has ended.
@@ -196,8 +201,8 @@ pub(crate) async fn stands(
 ) -> Result<bool, StoreError> {
     partitions::ensure(txn, &[event.month].into()).await?;
     // The rows say whether one was inserted: Citus counts also those that were not.
-    let probe = append(txn, std::slice::from_ref(event))
-        .text(" where true on conflict do nothing returning seq");
+    let probe =
+        append(txn, std::slice::from_ref(event)).text(" on conflict do nothing returning seq");
     if !txn.query_all_raw(probe.statement()).await?.is_empty() {
         return Ok(false);
     }

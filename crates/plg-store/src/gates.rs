@@ -106,32 +106,27 @@ fn keys<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Rows {
         .uuid("hotel_id", gates.map(|gate| gate.hotel_id.0))
 }
 
-// SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
-
 fn insert_once(db: &impl ConnectionTrait, gates: &[(Gate, DateTime<Utc>)]) -> Sql {
     let rows = keys(gates.iter().map(|(gate, _)| gate))
         .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at));
-    Sql::new(
-        db,
-        "insert into event_gate (gate_id, hotel_id, passed_at) \
-         select t.gate_id, t.hotel_id, t.passed_at from ",
-    )
-    .rows(rows)
-    .text(" where true on conflict (gate_id, hotel_id) do nothing")
+    let columns =
+        [("gate_id", "t.gate_id"), ("hotel_id", "t.hotel_id"), ("passed_at", "t.passed_at")];
+    Sql::insert(db, "event_gate", &columns, rows)
+        .text(" on conflict (gate_id, hotel_id) do nothing")
 }
 
 fn upsert_windows(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {
     let rows = keys(gates.iter().map(|(gate, _)| gate))
         .instant("last_at", gates.iter().map(|(_, state)| state.last_at))
         .big_int("passed", gates.iter().map(|(_, state)| state.passed));
-    Sql::new(
-        db,
-        "insert into event_window (gate_id, hotel_id, last_at, passed) \
-         select t.gate_id, t.hotel_id, t.last_at, t.passed from ",
-    )
-    .rows(rows)
-    .text(
-        " where true on conflict (gate_id, hotel_id) \
+    let columns = [
+        ("gate_id", "t.gate_id"),
+        ("hotel_id", "t.hotel_id"),
+        ("last_at", "t.last_at"),
+        ("passed", "t.passed"),
+    ];
+    Sql::insert(db, "event_window", &columns, rows).text(
+        " on conflict (gate_id, hotel_id) \
          do update set last_at = excluded.last_at, passed = excluded.passed",
     )
 }

@@ -1,15 +1,20 @@
 //! What this service can be asked, for programs (OpenAPI 3.1) and for people.
 
+use super::not_found;
 use super::{actions, events, health, hotels, rollups, session_tokens, usage};
 use crate::access::permit::Public;
 use crate::input::CloudEvent;
 use crate::openapi::Shared;
-use crate::problem::{Code, Details};
-use actix_web::http::header::{CONTENT_TYPE, LOCATION};
+use crate::problem::{Code, Details, Problem};
+use actix_web::http::header::{
+    AcceptEncoding, CONTENT_TYPE, ContentEncoding, Encoding, LOCATION, VARY,
+};
 use actix_web::{HttpResponse, web};
-use std::sync::LazyLock;
+use flate2::read::GzDecoder;
+use std::io::Read as _;
+use std::sync::{Arc, LazyLock};
 use utoipa::OpenApi;
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_swagger_ui::{Config, serve};
 
 const PATH: &str = "/openapi.json";
 
@@ -70,8 +75,37 @@ pub(super) async fn docs(_: Public) -> HttpResponse {
     HttpResponse::MovedPermanently().insert_header((LOCATION, "/docs/")).finish()
 }
 
-/// `/docs/`: the document as pages, with everything they need.
-pub(super) fn pages(app: &mut web::ServiceConfig) {
-    let config = Config::from(PATH).try_it_out_enabled(true).persist_authorization(true);
-    app.service(SwaggerUi::new("/docs/{_:.*}").config(config));
+static PAGES: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    Arc::new(Config::from(PATH).try_it_out_enabled(true).persist_authorization(true))
+});
+
+/// `GET /docs/…`: the document as pages, with everything they need. They are kept compressed, a third of
+/// their size, and unpacked for whoever does not take them so.
+pub(super) async fn page(
+    _: Public,
+    path: web::Path<String>,
+    accepted: Option<web::Header<AcceptEncoding>>,
+) -> Result<HttpResponse, Problem> {
+    let file = serve(&path, Arc::clone(&PAGES)).map_err(|error| unreadable(&*error))?;
+    let file = file.ok_or_else(|| not_found("page"))?;
+    let mut answer = HttpResponse::Ok();
+    answer
+        .insert_header((CONTENT_TYPE, file.content_type))
+        .insert_header((VARY, "accept-encoding"));
+    if !file.gzpipped {
+        return Ok(answer.body(file.bytes.into_owned()));
+    }
+    let known = [Encoding::gzip(), Encoding::identity()];
+    if accepted.is_some_and(|accepted| accepted.negotiate(known.iter()) == Some(Encoding::gzip())) {
+        return Ok(answer.insert_header(ContentEncoding::Gzip).body(file.bytes.into_owned()));
+    }
+    let mut unpacked = Vec::new();
+    let read = GzDecoder::new(&*file.bytes).read_to_end(&mut unpacked);
+    read.map_err(|error| unreadable(&error))?;
+    Ok(answer.body(unpacked))
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::error!(error, "a page of the documentation cannot be read");
+    Problem::new(Code::Internal, "the page cannot be read; the cause is in the service's log")
 }

@@ -25,7 +25,6 @@ pub fn configure(app: &mut web::ServiceConfig) {
     let queries =
         web::QueryConfig::default().error_handler(|error, _| json::invalid_query(&error).into());
     app.app_data(queries);
-    document::pages(app);
     app.service(resource("/v1/events", "POST").route(guard::post(events::record)))
         .service(
             web::scope("/v1/hotels/{hotel_id}")
@@ -71,6 +70,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
         )
         .service(resource("/client.js", "GET").route(guard::get(client::module)))
         .service(resource("/docs", "GET").route(guard::get(document::docs)))
+        .service(resource("/docs/{file:.*}", "GET").route(guard::get(document::page)))
         .service(resource("/livez", "GET").route(guard::get(health::live)))
         .service(resource("/readyz", "GET").route(guard::get(health::ready)));
 }

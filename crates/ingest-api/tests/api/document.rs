@@ -38,6 +38,32 @@ async fn it_is_served_with_pages_that_need_nothing_else() {
     let script = stranger.text("/docs/swagger-initializer.js").await;
     assert!(script.contains("\"/openapi.json\""), "{script}");
     assert!(stranger.text("/docs").await.contains("swagger-ui"), "the page without its slash");
+    let absent = stranger.get("/docs/absent.js").await;
+    assert_eq!((absent.status, absent.code()), (404, "not_found"));
+}
+
+/// They are kept compressed. Who does not know that gets them as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_sent_as_they_are_accepted() {
+    let t = Service::start(Backend::Sqlite).await;
+    let page = async |accepted: Option<&str>| {
+        let mut request = t.with(None).request(Method::GET, "/docs/swagger-ui.css");
+        if let Some(accepted) = accepted {
+            request = request.header("accept-encoding", accepted);
+        }
+        let response = request.send().await.expect("an answer");
+        let encoding = response.headers().get("content-encoding").cloned();
+        assert_eq!(response.headers()["vary"], "accept-encoding");
+        (encoding, response.bytes().await.expect("a body"))
+    };
+    let (encoding, plain) = page(None).await;
+    assert_eq!((encoding, plain.starts_with(b".swagger-ui")), (None, true));
+    let (encoding, packed) = page(Some("br, gzip;q=0.8")).await;
+    assert_eq!(encoding.expect("packed"), "gzip");
+    assert!(packed.len() < plain.len() / 3, "{} of {}", packed.len(), plain.len());
+    for accepted in ["identity", "gzip;q=0", "br"] {
+        assert_eq!(page(Some(accepted)).await, (None, plain.clone()), "{accepted}");
+    }
 }
 
 /// The document's operations, as the routes write them.

@@ -26,7 +26,7 @@ pub struct Applied {
     pub corrections: usize,
 }
 
-/// Audit rows in one statement. SQLite binds at most 32,766 values, a row has eight, and a chunk of
+/// Audit rows in one statement. SQLite binds at most 32,766 values, a row has ten, and a chunk of
 /// 2,000 hotel-months may have three counters each to correct.
 const AUDIT_ROWS: usize = 2_000;
 
@@ -279,17 +279,21 @@ fn audit_rows(
         .int("month", adjustments.iter().map(|a| a.month.number()))
         .big_int("before", adjustments.iter().map(|a| a.before))
         .big_int("expected", adjustments.iter().map(|a| a.expected))
-        .big_int("after", adjustments.iter().map(|a| a.after));
-    Sql::new(
-        db,
-        "insert into usage_adjustment (hotel_id, origin_month, rollup_version, counter, month, \
-         before, expected, after, delta, run_id, adjusted_at) \
-         select t.hotel_id, t.origin_month, t.version, t.counter, t.month, t.before, t.expected, \
-         t.after, t.expected - t.before, ",
-    )
-    .bind(run_id)
-    .text(", ")
-    .bind(now)
-    .text(" from ")
-    .rows(rows)
+        .big_int("after", adjustments.iter().map(|a| a.after))
+        .uuid("run_id", adjustments.iter().map(|_| run_id))
+        .instant("now", adjustments.iter().map(|_| now));
+    let columns = [
+        ("hotel_id", "t.hotel_id"),
+        ("origin_month", "t.origin_month"),
+        ("rollup_version", "t.version"),
+        ("counter", "t.counter"),
+        ("month", "t.month"),
+        ("before", "t.before"),
+        ("expected", "t.expected"),
+        ("after", "t.after"),
+        ("delta", "t.expected - t.before"),
+        ("run_id", "t.run_id"),
+        ("adjusted_at", "t.now"),
+    ];
+    Sql::insert(db, "usage_adjustment", &columns, rows)
 }
