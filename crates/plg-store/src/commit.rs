@@ -104,7 +104,7 @@ pub enum CommitError {
     /// Nothing was written.
     #[error(transparent)]
     Failed(#[from] StoreError),
-    /// The connection died during COMMIT. Drop it, and ask [`was_committed`] on another.
+    /// The connection died during COMMIT, or an error does not say what became of it. Drop it, and ask [`was_committed`] on another.
     #[error("the outcome of a commit is unknown: {cause}")]
     Unknown {
         /// What the driver said.
@@ -135,7 +135,10 @@ async fn try_batch(
     match before(deadline, work).await {
         Ok(written) => match before(deadline, txn.commit()).await {
             Ok(()) => Ok(written.answers),
-            Err(cause @ StoreError::Unavailable(_)) => Err(CommitError::Unknown { cause, written }),
+            // Citus says only that it could not commit when a node is lost that may have done it.
+            Err(cause @ (StoreError::Unavailable(_) | StoreError::Database(_))) => {
+                Err(CommitError::Unknown { cause, written })
+            }
             Err(cause) => Err(cause.into()),
         },
         // A connection that is lost, or given up, takes its transaction with it.

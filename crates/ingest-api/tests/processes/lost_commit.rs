@@ -75,10 +75,11 @@ async fn a_month_whose_opening_was_lost_is_opened_the_next_time(
     setting.assert_imports(1).await;
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_committed_is_acknowledged() {
+async fn what_was_committed_is_acknowledged(#[values(Loss::After, Loss::Denied)] loss: Loss) {
     let setting = Setting::new().await;
-    assert_eq!(setting.import("job", Loss::After).await, 201);
+    assert_eq!(setting.import("job", loss).await, 201);
     setting.assert_imports(1).await;
     assert_eq!(setting.service.api.import(hotel(1), "job").await.outcome(), "duplicate");
 }
