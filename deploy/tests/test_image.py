@@ -4,6 +4,7 @@ import pytest
 
 from image import DOCKERFILE, FRONTEND, IGNORE, IMAGE_RULES, included_files, is_sent, of, stages
 from rules import Rule, ids
+from source import ROOT
 
 TEXT = DOCKERFILE.read_text()
 DIGEST = "@sha256:be40c00dfabd86576d92666e87e406714d5618342de1a0c213ad232de255172e"
@@ -60,6 +61,18 @@ def test_build_sees_what_sources_include() -> None:
     files = included_files()
     assert "crates/plg-service/src/default.toml" in files
     assert [file for file in files if not is_sent(file, IGNORE.read_text())] == []
+
+
+# What the final stage adds to the programs, put together from its packages (deploy/README.md).
+BASE_BYTES = 15_467_129
+TARGET_BYTES = 60_000_000
+
+
+def test_the_sum_of_what_is_in_it_is_small() -> None:
+    programs = [ROOT / "target/release" / name for name in ("ingest-api", "rollup-worker", "migrate")]
+    missing = [program.name for program in programs if not program.is_file()]
+    assert missing == [], "cargo build --release -p ingest-api -p rollup-worker -p migrations --bins"
+    assert BASE_BYTES + sum(program.stat().st_size for program in programs) <= TARGET_BYTES
 
 
 @pytest.mark.parametrize("path", SENT + KEPT)

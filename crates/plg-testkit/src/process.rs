@@ -82,11 +82,17 @@ impl Drop for Process {
     }
 }
 
-/// A program of this workspace, built beside the one that runs.
+/// A program of this workspace: from the folder that `PLG_PROGRAMS` names, or built beside the one that
+/// runs.
 ///
 /// # Panics
 /// When it has not been built.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("PLG_PROGRAMS") {
+        let program = Path::new(&folder).join(name);
+        assert!(program.is_file(), "PLG_PROGRAMS: there is no {}", program.display());
+        return program;
+    }
     let own = std::env::current_exe().expect("a path");
     let folder = own.ancestors().skip(1).find(|folder| folder.join(name).is_file());
     let folder = folder.unwrap_or_else(|| panic!("run `cargo build --workspace` first: no {name}"));

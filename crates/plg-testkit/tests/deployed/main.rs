@@ -1,8 +1,9 @@
 //! What the image would run is run: the programs with only the environment that the manifests set, as
 //! the user that they name, in a folder that nobody can write to, on a real PostgreSQL.
 //!
-//! It differs from a cluster in this: the programs are those that were built for the tests, and the
-//! ports are free ones, as those of the manifests may be taken.
+//! It differs from a cluster in this: the ports are free ones, as those of the manifests may be taken.
+//! `PLG_PROGRAMS` names the folder of the release build, as scripts/test.sh does; without it the programs
+//! are those that were built for the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod manifests;
