@@ -38,6 +38,10 @@ bench *args='all':
     cargo build --release --bins -p ingest-api -p rollup-worker -p migrations -p plg-bench
     target/release/bench {{args}}
 
+# What the pure rules cost, without a database
+bench-core:
+    cargo bench -p plg-bench --bench core
+
 # Upgrade from an earlier revision to this one under load: just rolling-upgrade HEAD~20
 rolling-upgrade rev:
     scripts/rolling-upgrade.sh {{rev}}

@@ -27,7 +27,7 @@ struct Bench {
 
 /// Measures everything in each round, and prints the table.
 pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let mut bench = Bench { place: Place::new(), duration, figures: Figures::default() };
+    let mut bench = Bench { place: Place::new().await, duration, figures: Figures::default() };
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
         bench.actions().await;

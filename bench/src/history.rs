@@ -12,7 +12,7 @@ const MONTHS: i64 = 10;
 const EVENTS: u64 = 2_000;
 
 pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let place = Place::new();
+    let place = Place::new().await;
     let full = place.database(Kind::Postgres).await;
     let db = seed::connect(&full).await;
     println!("storing {} events", MONTHS as u64 * HOTELS * EVENTS);

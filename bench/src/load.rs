@@ -81,6 +81,8 @@ static RUN: AtomicU64 = AtomicU64::new(0);
 
 /// Runs the load.
 pub(crate) async fn run(load: &Load) -> Outcome {
+    // Once, instead of once for each client.
+    TcpStream::connect(load.address).await.expect("something listens at --address");
     let run = format!("{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::Relaxed));
     let numbers = Arc::new(AtomicU64::new(0));
     let begin = Instant::now() + Duration::from_millis(200);

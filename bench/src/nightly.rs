@@ -74,7 +74,7 @@ async fn forget(db: &DatabaseConnection) {
 }
 
 pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let place = Place::new();
+    let place = Place::new().await;
     println!("storing {} new events, twice, with one and two months before them", HOTELS * NEW);
     let (url, db) = with_history(&place, HISTORY).await;
     let (long_url, long_db) = with_history(&place, 2 * HISTORY + 1).await;

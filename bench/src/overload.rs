@@ -14,7 +14,7 @@ const CROWD: usize = 4_000;
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let place = Place::new();
+    let place = Place::new().await;
     let mut figures = Figures::default();
     for round in 1..=rounds {
         println!("round {round} of {rounds}");

@@ -25,13 +25,37 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("plg-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         // fsync and synchronous_commit stay on.
-        let settings = ["shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=15min"];
-        let cluster = Cluster::start_in(&folder, &settings);
-        Self { cluster, folder, number: AtomicU32::new(0) }
+        let settings = [
+            "shared_buffers=1GB",
+            "max_wal_size=8GB",
+            "min_wal_size=2GB",
+            "checkpoint_timeout=15min",
+        ];
+        let place = Self {
+            cluster: Cluster::start_in(&folder, &settings),
+            folder,
+            number: AtomicU32::new(0),
+        };
+        place.age().await;
+        place
+    }
+
+    /// Fills the log with files to be used again, as on a server that has run for a while. On a new one
+    /// everybody waits, every 16 MiB, until a new file is filled with zeros.
+    async fn age(&self) {
+        const FILES: u32 = 128;
+
+        let db = Database::connect(self.cluster.url("postgres")).await.expect("connects");
+        for _ in 0..FILES {
+            ledger::damage(&db, "select pg_logical_emit_message(false, 'bench', 'x')").await;
+            ledger::damage(&db, "select pg_switch_wal()").await;
+        }
+        ledger::damage(&db, "checkpoint").await;
+        db.close().await.expect("closes");
     }
 
     /// A new, migrated database.

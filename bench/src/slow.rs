@@ -26,7 +26,7 @@ enum Slow {
 
 /// Measures the client alone, beside slow heads, and beside slow bodies, in each round.
 pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let place = Place::new();
+    let place = Place::new().await;
     let mut figures = Figures::default();
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
