@@ -17,6 +17,7 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
         .allowed_headers(["X-Session-Id", "Idempotency-Key", "traceparent", "tracestate"])
         .expose_headers(["RateLimit", "RateLimit-Policy", "Retry-After", "ETag", "traceparent"])
+        .expose_headers(["Idempotent-Replayed"])
         .max_age(PREFLIGHT_SECONDS)
 }
 

@@ -28,7 +28,7 @@ pub const TRANSACTION_DEADLINE: Duration = Duration::from_millis(2_000);
 /// The answers hold only if the caller commits. Commands take effect in their order; `now` is the
 /// caller's clock. Their hotels stay locked until the transaction ends, in order of their ids: keep
 /// it short, and when there are several such calls in one transaction, pass hotels in ascending
-/// order. On SQLite the transaction has to be begun `IMMEDIATE`
+/// order; where tables are distributed by hotel, one hotel a call. On SQLite the transaction has to be begun `IMMEDIATE`
 /// ([`begin_write`] does), on PostgreSQL as `READ COMMITTED`, its default.
 ///
 /// ```no_run

@@ -155,14 +155,14 @@ async fn only_pages_of_listed_origins_may_call(
     let refused = preflight("https://evil.example").await;
     assert_eq!(refused.headers().get("access-control-allow-origin"), None);
 
-    // A page can read why it was refused.
+    // A page can read why it was refused, and whether it sent something again.
     let request = t.with(None).request(Method::POST, "/v1/events");
     let answer = request.header("Origin", "https://app.example").send().await.expect("an answer");
     assert_eq!(answer.status().as_u16(), 401);
     let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());
     assert_eq!(header("access-control-allow-origin"), Some("https://app.example"));
     let exposed = header("access-control-expose-headers").expect("exposed").to_lowercase();
-    for name in ["ratelimit", "retry-after"] {
+    for name in ["ratelimit", "retry-after", "etag", "idempotent-replayed"] {
         assert!(exposed.contains(name), "{exposed}");
     }
 
