@@ -28,8 +28,8 @@ pub const TRANSACTION_DEADLINE: Duration = Duration::from_millis(2_000);
 /// The answers hold only if the caller commits. Commands take effect in their order; `now` is the
 /// caller's clock. Their hotels stay locked until the transaction ends, in order of their ids: keep
 /// it short, and when there are several such calls in one transaction, pass hotels in ascending
-/// order; where tables are distributed by hotel, one hotel a call. On SQLite the transaction has to be begun `IMMEDIATE`
-/// ([`begin_write`] does), on PostgreSQL as `READ COMMITTED`, its default.
+/// order; where tables are distributed by hotel, one hotel a call. On SQLite the transaction has to be
+/// begun `IMMEDIATE` ([`begin_write`] does), on PostgreSQL as `READ COMMITTED`, its default.
 ///
 /// ```no_run
 /// # async fn example(
@@ -104,7 +104,8 @@ pub enum CommitError {
     /// Nothing was written.
     #[error(transparent)]
     Failed(#[from] StoreError),
-    /// The connection died during COMMIT, or an error does not say what became of it. Drop it, and ask [`was_committed`] on another.
+    /// The connection died during COMMIT, or an error does not say what became of it. Drop it, and ask
+    /// [`was_committed`] on another.
     #[error("the outcome of a commit is unknown: {cause}")]
     Unknown {
         /// What the driver said.

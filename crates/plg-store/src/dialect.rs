@@ -61,36 +61,28 @@ impl Sql {
         self
     }
 
-    /// Inserts rows: each column with its expression of what they have, `t.name`.
+    /// Inserts rows into a table with its columns, `hotel (hotel_id, plan)`: a value for each, as an
+    /// expression of what the rows have, `t.name`.
     ///
     /// A single one is inserted as `VALUES`. Citus sends that to its node, but carries rows that come from a
     /// SELECT by way of the coordinator, which takes it five times as long.
-    pub(crate) fn insert(
-        db: &impl ConnectionTrait,
-        table: &str,
-        columns: &[(&str, &str)],
-        rows: Rows,
-    ) -> Self {
-        let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let expressions = columns.iter().map(|(_, value)| *value).collect::<Vec<_>>().join(", ");
-        let mut insert = Self::new(db, &format!("insert into {table} ({names}) "));
+    pub(crate) fn insert(db: &impl ConnectionTrait, into: &str, values: &str, rows: Rows) -> Self {
+        let mut insert = Self::new(db, &format!("insert into {into} "));
         if rows.len() == 1 {
             insert.parts.push(Part::Text("values (".to_owned()));
-            rows.push_into_expression(&expressions, &mut insert.parts);
+            rows.push_into_expression(values, &mut insert.parts);
             return insert.text(")");
         }
         // SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
-        insert.text(&format!("select {expressions} from ")).rows(rows).text(" where true")
+        insert.text(&format!("select {values} from ")).rows(rows).text(" where true")
     }
 
     /// `column` is one of `ids`, which are not empty. A single one is compared with `=`: of an array, Citus
     /// does not know that the rows joined by that column lie in one shard.
     pub(crate) fn any_of(mut self, column: &str, ids: impl IntoIterator<Item = Uuid>) -> Self {
-        let mut ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
-        if ids.len() == 1 {
-            self = self.text(&format!("{column} = "));
-            self.parts.extend(ids.pop().map(Part::Bind));
-            return self;
+        let ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
+        if let [id] = ids.as_slice() {
+            return self.text(&format!("{column} = ")).bind(id.clone());
         }
         if self.backend == DbBackend::Postgres {
             let array = Value::Array(ArrayType::Uuid, Some(Box::new(ids)));
@@ -128,13 +120,13 @@ impl Sql {
 
     /// Answers an `update … from` with columns of the rows that it changed.
     pub(crate) fn returning(self, alias: &str, columns: &[&str]) -> Self {
-        let separator = match self.backend {
-            DbBackend::Postgres => format!(", {alias}."),
+        let column = |name: &&str| match self.backend {
+            DbBackend::Postgres => format!("{alias}.{name}"),
             // Here it knows no other table, and this one not by its alias.
-            _ => ", ".to_owned(),
+            _ => (*name).to_owned(),
         };
-        let columns = columns.join(&separator);
-        self.text(" returning ").text(separator.trim_start_matches(", ")).text(&columns)
+        let columns = columns.iter().map(column).collect::<Vec<_>>().join(", ");
+        self.text(" returning ").text(&columns)
     }
 
     /// Closes `select columns… from source` with aggregates over the rows of `table` (alias `e`)

@@ -176,20 +176,13 @@ pub(crate) fn append(db: &impl ConnectionTrait, events: &[Arc<RecordedEvent>]) -
         .date("day", events.iter().map(|e| e.day))
         .instant("recorded_at", events.iter().map(|e| e.recorded_at));
     let data = json(db, "nullif(t.event_data, '')");
-    let columns = [
-        ("hotel_id", "t.hotel_id"),
-        ("month", "t.month"),
-        ("seq", "t.seq"),
-        ("event_type", "t.event_type"),
-        ("user_id", "t.user_id"),
-        ("session_id", "nullif(t.session_id, '')"),
-        ("event_id", "nullif(t.event_id, '')"),
-        ("dedup_key", "nullif(t.dedup_key, '')"),
-        ("event_data", data.as_str()),
-        ("day", "t.day"),
-        ("recorded_at", "t.recorded_at"),
-    ];
-    Sql::insert(db, "product_event", &columns, rows)
+    let into = "product_event (hotel_id, month, seq, event_type, user_id, session_id, event_id, \
+     dedup_key, event_data, day, recorded_at)";
+    let values = format!(
+        "t.hotel_id, t.month, t.seq, t.event_type, t.user_id, nullif(t.session_id, ''), \
+         nullif(t.event_id, ''), nullif(t.dedup_key, ''), {data}, t.day, t.recorded_at"
+    );
+    Sql::insert(db, into, &values, rows)
 }
 
 /// Whether this very event stands in the log, now that whoever was writing at its place has ended.

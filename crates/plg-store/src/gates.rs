@@ -109,23 +109,18 @@ fn keys<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Rows {
 fn insert_once(db: &impl ConnectionTrait, gates: &[(Gate, DateTime<Utc>)]) -> Sql {
     let rows = keys(gates.iter().map(|(gate, _)| gate))
         .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at));
-    let columns =
-        [("gate_id", "t.gate_id"), ("hotel_id", "t.hotel_id"), ("passed_at", "t.passed_at")];
-    Sql::insert(db, "event_gate", &columns, rows)
-        .text(" on conflict (gate_id, hotel_id) do nothing")
+    let into = "event_gate (gate_id, hotel_id, passed_at)";
+    let values = "t.gate_id, t.hotel_id, t.passed_at";
+    Sql::insert(db, into, values, rows).text(" on conflict (gate_id, hotel_id) do nothing")
 }
 
 fn upsert_windows(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {
     let rows = keys(gates.iter().map(|(gate, _)| gate))
         .instant("last_at", gates.iter().map(|(_, state)| state.last_at))
         .big_int("passed", gates.iter().map(|(_, state)| state.passed));
-    let columns = [
-        ("gate_id", "t.gate_id"),
-        ("hotel_id", "t.hotel_id"),
-        ("last_at", "t.last_at"),
-        ("passed", "t.passed"),
-    ];
-    Sql::insert(db, "event_window", &columns, rows).text(
+    let into = "event_window (gate_id, hotel_id, last_at, passed)";
+    let values = "t.gate_id, t.hotel_id, t.last_at, t.passed";
+    Sql::insert(db, into, values, rows).text(
         " on conflict (gate_id, hotel_id) \
          do update set last_at = excluded.last_at, passed = excluded.passed",
     )

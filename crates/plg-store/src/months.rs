@@ -202,15 +202,11 @@ fn insert_months(txn: &impl ConnectionTrait, openings: &[Opening]) -> Sql {
         // The epoch stands for none: arrays hold no NULL.
         .instant("last", openings.iter().map(|o| o.last_recorded_at.unwrap_or_default()))
         .instant("none", openings.iter().map(|_| DateTime::<Utc>::UNIX_EPOCH));
-    let columns = [
-        ("hotel_id", "t.hotel_id"),
-        ("month", "t.month"),
-        ("active_users", "t.active_users"),
-        ("opening_active_users", "t.active_users"),
-        ("verified_active_users", "t.active_users"),
-        ("last_recorded_at", "nullif(t.last, t.none)"),
-    ];
-    Sql::insert(txn, "usage_monthly", &columns, rows).text(" on conflict do nothing")
+    let into = "usage_monthly (hotel_id, month, active_users, opening_active_users, \
+     verified_active_users, last_recorded_at)";
+    let values = "t.hotel_id, t.month, t.active_users, t.active_users, t.active_users, nullif(t.last, \
+     t.none)";
+    Sql::insert(txn, into, values, rows).text(" on conflict do nothing")
 }
 
 async fn profiles(

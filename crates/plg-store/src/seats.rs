@@ -60,13 +60,9 @@ pub(crate) fn add(db: &impl ConnectionTrait, seats: &[Seat]) -> Sql {
     let rows = keys(seats.iter().map(|seat| (seat.hotel_id, seat.seat_user_id)))
         .uuid("added_by", seats.iter().map(|seat| seat.added_by.0))
         .instant("added_at", seats.iter().map(|seat| seat.added_at));
-    let columns = [
-        ("hotel_id", "t.hotel_id"),
-        ("seat_user_id", "t.seat_user_id"),
-        ("added_by", "t.added_by"),
-        ("added_at", "t.added_at"),
-    ];
-    Sql::insert(db, "seat", &columns, rows).text(
+    let into = "seat (hotel_id, seat_user_id, added_by, added_at)";
+    let values = "t.hotel_id, t.seat_user_id, t.added_by, t.added_at";
+    Sql::insert(db, into, values, rows).text(
         " on conflict (hotel_id, seat_user_id) \
          do update set added_by = excluded.added_by, added_at = excluded.added_at",
     )

@@ -282,18 +282,9 @@ fn audit_rows(
         .big_int("after", adjustments.iter().map(|a| a.after))
         .uuid("run_id", adjustments.iter().map(|_| run_id))
         .instant("now", adjustments.iter().map(|_| now));
-    let columns = [
-        ("hotel_id", "t.hotel_id"),
-        ("origin_month", "t.origin_month"),
-        ("rollup_version", "t.version"),
-        ("counter", "t.counter"),
-        ("month", "t.month"),
-        ("before", "t.before"),
-        ("expected", "t.expected"),
-        ("after", "t.after"),
-        ("delta", "t.expected - t.before"),
-        ("run_id", "t.run_id"),
-        ("adjusted_at", "t.now"),
-    ];
-    Sql::insert(db, "usage_adjustment", &columns, rows)
+    let into = "usage_adjustment (hotel_id, origin_month, rollup_version, counter, month, before, \
+     expected, after, delta, run_id, adjusted_at)";
+    let values = "t.hotel_id, t.origin_month, t.version, t.counter, t.month, t.before, t.expected, \
+     t.after, t.expected - t.before, t.run_id, t.now";
+    Sql::insert(db, into, values, rows)
 }
