@@ -10,7 +10,10 @@
 //! | JSON | `jsonb` | text |
 //! | a count beside each row | `LATERAL` | `GROUP BY` |
 
-use chrono::{DateTime, NaiveDate, Utc};
+mod rows;
+
+pub(crate) use rows::Rows;
+
 use plg_core::ids::HotelId;
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
@@ -204,125 +207,4 @@ pub(crate) async fn execute_all(db: &impl ConnectionTrait, writes: Vec<Sql>) -> 
         db.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
     }
     Ok(())
-}
-
-/// Rows to hand to a statement, column by column.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    columns: Vec<Column>,
-}
-
-#[derive(Debug)]
-struct Column {
-    name: &'static str,
-    kind: ArrayType,
-    sql_type: &'static str,
-    values: Vec<Value>,
-}
-
-impl Rows {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    fn column(
-        mut self,
-        name: &'static str,
-        (kind, sql_type): (ArrayType, &'static str),
-        values: impl Iterator<Item = Value>,
-    ) -> Self {
-        self.columns.push(Column { name, kind, sql_type, values: values.collect() });
-        self
-    }
-
-    pub(crate) fn uuid(self, name: &'static str, values: impl Iterator<Item = Uuid>) -> Self {
-        self.column(name, (ArrayType::Uuid, "uuid"), values.map(Value::from))
-    }
-
-    pub(crate) fn int(self, name: &'static str, values: impl Iterator<Item = i32>) -> Self {
-        self.column(name, (ArrayType::Int, "int"), values.map(Value::from))
-    }
-
-    pub(crate) fn big_int(self, name: &'static str, values: impl Iterator<Item = i64>) -> Self {
-        self.column(name, (ArrayType::BigInt, "bigint"), values.map(Value::from))
-    }
-
-    pub(crate) fn text(self, name: &'static str, values: impl Iterator<Item = String>) -> Self {
-        self.column(name, (ArrayType::String, "text"), values.map(Value::from))
-    }
-
-    /// Arrays hold no NULL here: absent is the empty text, which no identifier is. Read it back
-    /// with `nullif(t.column, '')`.
-    pub(crate) fn optional_text(
-        self,
-        name: &'static str,
-        values: impl Iterator<Item = Option<String>>,
-    ) -> Self {
-        self.text(name, values.map(Option::unwrap_or_default))
-    }
-
-    pub(crate) fn date(self, name: &'static str, values: impl Iterator<Item = NaiveDate>) -> Self {
-        self.column(name, (ArrayType::ChronoDate, "date"), values.map(Value::from))
-    }
-
-    pub(crate) fn instant(
-        self,
-        name: &'static str,
-        values: impl Iterator<Item = DateTime<Utc>>,
-    ) -> Self {
-        let kind = (ArrayType::ChronoDateTimeUtc, "timestamptz");
-        self.column(name, kind, values.map(Value::from))
-    }
-
-    fn len(&self) -> usize {
-        self.columns.first().map_or(0, |column| column.values.len())
-    }
-
-    /// The expression with the first row's values where it says `t.name`.
-    fn push_into_expression(&self, expression: &str, parts: &mut Vec<Part>) {
-        let mut pieces = expression.split("t.");
-        parts.extend(pieces.next().map(|before| Part::Text(before.to_owned())));
-        for piece in pieces {
-            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let end = piece.find(|c| !is_name(c)).unwrap_or(piece.len());
-            let (name, rest) = piece.split_at(end);
-            let column = self.columns.iter().find(|column| column.name == name);
-            parts.extend(column.and_then(|column| column.values.first()).cloned().map(Part::Bind));
-            parts.push(Part::Text(rest.to_owned()));
-        }
-    }
-
-    fn push_unnest(self, parts: &mut Vec<Part>) {
-        let names = self.columns.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
-        for (index, column) in self.columns.into_iter().enumerate() {
-            parts.push(Part::Text(if index == 0 { "unnest(" } else { ", " }.to_owned()));
-            parts.push(Part::Bind(Value::Array(column.kind, Some(Box::new(column.values)))));
-            parts.push(Part::Text(format!("::{}[]", column.sql_type)));
-        }
-        parts.push(Part::Text(format!(") as t({names})")));
-    }
-
-    fn push_values(self, parts: &mut Vec<Part>) {
-        let mut text = String::from("(select ");
-        for (index, column) in self.columns.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            let _ = write!(text, "{comma}column{} as {}", index + 1, column.name);
-        }
-        text.push_str(" from (values ");
-        let rows = self.len();
-        let mut columns: Vec<_> = self.columns.into_iter().map(|c| c.values.into_iter()).collect();
-        for row in 0..rows {
-            text.push_str(if row == 0 { "(" } else { ", (" });
-            for (index, value) in columns.iter_mut().filter_map(Iterator::next).enumerate() {
-                if index > 0 {
-                    text.push_str(", ");
-                }
-                parts.push(Part::Text(std::mem::take(&mut text)));
-                parts.push(Part::Bind(value));
-            }
-            text.push(')');
-        }
-        text.push_str(")) as t");
-        parts.push(Part::Text(text));
-    }
 }
