@@ -79,7 +79,7 @@ fn check_health() -> Result<(), Error> {
 
 fn serve() -> Result<(), Error> {
     let settings = Settings::load()?;
-    logging::init(&settings.log)?;
+    let _log = logging::start(&settings.log)?;
     // The lanes' runtime. HTTP is served by threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

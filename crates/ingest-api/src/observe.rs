@@ -22,6 +22,9 @@ pub(crate) const NO_ROUTE: &str = "none";
 /// A method that nobody knows.
 pub(crate) const OTHER_METHOD: &str = "other";
 
+/// Of a path in the log: ours are shorter.
+const LOGGED_PATH_MAX: usize = 200;
+
 /// Around everything else.
 pub(crate) async fn observe<B: MessageBody>(
     request: ServiceRequest,
@@ -46,7 +49,7 @@ pub(crate) async fn observe<B: MessageBody>(
         tracing::info!(
             target: "ingest_api::request",
             method = labels.method,
-            path = request.path(),
+            path = beginning(request.path()),
             status = labels.status,
             code,
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
@@ -66,6 +69,11 @@ pub(crate) async fn observe<B: MessageBody>(
         insert(&mut response, "ratelimit-policy", allowance.policy());
     }
     Ok(response)
+}
+
+/// What of a path is logged.
+fn beginning(path: &str) -> &str {
+    &path[..path.floor_char_boundary(LOGGED_PATH_MAX)]
 }
 
 fn insert<B>(response: &mut ServiceResponse<B>, name: &'static str, value: impl Display) {

@@ -1,7 +1,7 @@
 //! The shipped programs as processes: to be stopped, and to be killed.
 
 use crate::access;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,6 +11,17 @@ pub struct Process {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its metrics are read.
+    pub metrics_address: SocketAddr,
+}
+
+/// The next line ends with an address, or with a path there.
+fn address_in(output: &mut impl BufRead) -> SocketAddr {
+    let mut line = String::new();
+    output.read_line(&mut line).expect("it says where it listens");
+    let address = line.trim().rsplit_once("http://").map(|(_, at)| at.trim_end_matches("/metrics"));
+    let address = address.and_then(|at| at.parse().ok());
+    address.unwrap_or_else(|| panic!("it does not listen: {line:?}"))
 }
 
 impl Process {
@@ -34,21 +45,32 @@ impl Process {
     /// # Panics
     /// With what it complains about, when it does not start.
     pub fn serve_with(program: &Path, database_url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::serve_logging_to(Stdio::inherit(), program, database_url, settings)
+    }
+
+    /// The same, with a log of its own; a pipe is never read.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn serve_logging_to(
+        log: Stdio,
+        program: &Path,
+        database_url: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut child = Command::new(program)
             .env("DATABASE_URL", database_url)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the program starts");
-        let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
-        output.read_line(&mut line).expect("it says where it listens");
-        let address = line.trim().rsplit_once("http://").and_then(|(_, at)| at.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("it does not listen: {line:?}"));
+        let (address, metrics_address) = (address_in(&mut output), address_in(&mut output));
         // It may say more than a pipe holds.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-        Self { child, address }
+        Self { child, address, metrics_address }
     }
 
     /// `kill -9`.

@@ -1,7 +1,8 @@
 //! `rollup-worker`: proves the counters against the events, and repairs drift.
 
 use clap::Parser as _;
-use plg_service::{Settings, SystemClock, logging};
+use plg_service::logging::{self, Log};
+use plg_service::{Settings, SystemClock};
 use plg_store::rollup::runs::Run;
 use rollup_worker::arguments::{Arguments, Reconcile, Retain, Task};
 use rollup_worker::report::{self, Terminal};
@@ -40,7 +41,7 @@ async fn main() -> ExitCode {
 }
 
 async fn forget(keep: &Retain) -> Result<(), String> {
-    let settings = start()?;
+    let (settings, _log) = start()?;
     let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;
     let forgotten = retain::retain(&db, keep, &SystemClock).await.map_err(|e| e.to_string());
     db.close().await;
@@ -59,14 +60,14 @@ fn tell_settings() -> Result<(), String> {
     Ok(())
 }
 
-fn start() -> Result<Settings, String> {
+fn start() -> Result<(Settings, Log), String> {
     let settings = Settings::load().map_err(|e| e.to_string())?;
-    logging::init(&settings.log)?;
-    Ok(settings)
+    let log = logging::start(&settings.log)?;
+    Ok((settings, log))
 }
 
 async fn run(arguments: &Reconcile) -> Result<Run, String> {
-    let settings = start()?;
+    let (settings, _log) = start()?;
     let stop = Stop::default();
     stop_on_signals(&stop).map_err(|e| format!("cannot listen for signals: {e}"))?;
     let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;

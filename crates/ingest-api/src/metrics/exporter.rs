@@ -6,8 +6,10 @@ use crate::problem::{Code, Problem};
 use actix_web::dev::Server;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use plg_service::logging;
 use plg_store::rollup::overview::overview;
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -30,6 +32,8 @@ async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     }
     metrics.lanes_alive.set(signed(state.writer.lanes_alive()));
     metrics.draining.set(i64::from(state.health.is_draining()));
+    let lost = u64::try_from(logging::lines_lost()).unwrap_or(u64::MAX);
+    metrics.log_lines_lost.inner().store(lost, Ordering::Relaxed);
     let (open, idle) = state.reader.connections();
     for (state, count) in [("idle", idle), ("used", open.saturating_sub(idle))] {
         metrics.connections.get_or_create(&ConnectionLabels { state }).set(signed(count));

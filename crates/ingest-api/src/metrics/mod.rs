@@ -96,6 +96,7 @@ pub struct Metrics {
     connections: Family<ConnectionLabels, Gauge>,
     lanes_alive: Gauge,
     draining: Gauge,
+    log_lines_lost: Counter,
     rollups: RollupMetrics,
 }
 
@@ -120,6 +121,7 @@ impl Metrics {
             connections: Family::default(),
             lanes_alive: Gauge::default(),
             draining: Gauge::default(),
+            log_lines_lost: Counter::default(),
             rollups: RollupMetrics::register(&mut registry),
             registry: Registry::default(),
         };
@@ -144,6 +146,8 @@ impl Metrics {
         r.register("database_connections", help, metrics.connections.clone());
         r.register("writer_lanes_alive", "Lanes at work", metrics.lanes_alive.clone());
         r.register("draining", "1 while the service is stopping", metrics.draining.clone());
+        let help = "Lines of the log that were lost because nobody read those before them";
+        r.register("log_lines_lost", help, metrics.log_lines_lost.clone());
         Self { registry, ..metrics }
     }
 

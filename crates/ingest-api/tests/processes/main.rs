@@ -6,6 +6,7 @@ mod crash;
 mod drain;
 mod failover;
 mod load;
+mod log;
 mod lost_commit;
 mod neighbours;
 mod outage;
