@@ -28,9 +28,9 @@ const SQLITE_CACHE: &str = "-8192";
 /// Statements that a connection keeps prepared. Few come again: those of a batch differ with the number
 /// of its rows, and are large.
 const SQLITE_STATEMENTS: usize = 16;
-/// Pages in the write-ahead log before they are copied to the database, 16 MiB: pages that are
+/// Pages in the write-ahead log before they are copied to the database, 64 MiB: pages that are
 /// written often, such as the hotels' counters, are copied once for many transactions.
-const SQLITE_CHECKPOINT_PAGES: &str = "4096";
+const SQLITE_CHECKPOINT_PAGES: &str = "16384";
 
 /// Citus sends a statement where its parameters say, and cannot plan one without them.
 const PLAN_ANEW_ON_CITUS: &str = "select set_config('plan_cache_mode', 'force_custom_plan', false) \

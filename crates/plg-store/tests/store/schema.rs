@@ -7,7 +7,7 @@ use plg_core::decide::Outcome;
 use plg_testkit::commands::{hotel, import};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -161,4 +161,19 @@ async fn asking_for_the_state_writes_nothing(
         }
     };
     assert_eq!(ledger::number(&db, select).await, 0);
+}
+
+/// `.cargo/config.toml` says how; a build that does not read it is slower, and would not be noticed otherwise.
+#[tokio::test]
+async fn sqlite_is_compiled_without_locks_around_its_memory() {
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let db = database.connect().await;
+    let select = Statement::from_string(
+        DbBackend::Sqlite,
+        "select compile_options as o from pragma_compile_options",
+    );
+    let rows = db.query_all_raw(select).await.unwrap();
+    let options: Vec<String> = rows.iter().map(|row| row.try_get("", "o").unwrap()).collect();
+    assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
+    assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
 }
