@@ -61,7 +61,7 @@ ALERT_FAULTS = [
     ("a COMMIT is lost", "or sum(plg_writer_batches_total", "or sum(plg_writer_batches"),
     ("a COMMIT is lost", "offset 15m", "offset 45m"),
     ("slow reads and one slow write are not slow writes", 'method=~"POST|PUT|DELETE"', 'method=~".*"'),
-    ("a queue fills", "> 4096", "> 8192"),
+    ("a queue fills", "> 0.5 *", "> 1.0 *"),
     ("the reconciliation has never run", "for: 26h", "for: 20h"),
     ("the reconciliation has stopped, though a replica has just started and knows of none yet",
      "time() - max(", "time() - min("),

@@ -108,6 +108,8 @@ impl TestDatabase {
         settings.server.port = 0;
         settings.server.threads = 1;
         settings.metrics.port = 0;
+        // A debug build is too slow for the crowds of tests.
+        settings.writer.max_wait_ms = 1_500;
         if self.backend == Backend::Postgres && citus::is_wanted() {
             settings.writer.hotels_per_transaction = 1;
         }

@@ -27,8 +27,10 @@ pub(crate) fn serve(listener: TcpListener, state: web::Data<State>) -> std::io::
 /// What is counted, with what is looked up now.
 async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     let metrics = &state.metrics;
-    for (lane, queued) in (0..).zip(state.writer.queued()) {
+    let writer = &state.writer;
+    for (lane, (queued, limit)) in (0..).zip(writer.queued().zip(writer.queue_limits())) {
         metrics.queued.get_or_create(&LaneLabels { lane }).set(signed(queued));
+        metrics.queue_limits.get_or_create(&LaneLabels { lane }).set(signed(limit));
     }
     metrics.lanes_alive.set(signed(state.writer.lanes_alive()));
     metrics.draining.set(i64::from(state.health.is_draining()));

@@ -93,6 +93,7 @@ pub struct Metrics {
     batch_events: Histogram,
     commit_seconds: Histogram,
     queued: Family<LaneLabels, Gauge>,
+    queue_limits: Family<LaneLabels, Gauge>,
     connections: Family<ConnectionLabels, Gauge>,
     lanes_alive: Gauge,
     draining: Gauge,
@@ -118,6 +119,7 @@ impl Metrics {
             batch_events: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             commit_seconds: seconds(),
             queued: Family::default(),
+            queue_limits: Family::default(),
             connections: Family::default(),
             lanes_alive: Gauge::default(),
             draining: Gauge::default(),
@@ -142,6 +144,8 @@ impl Metrics {
         let commit_seconds = metrics.commit_seconds.clone();
         r.register_with_unit("writer_commit_duration", help, Unit::Seconds, commit_seconds);
         r.register("writer_queued_events", "Events that wait in a lane", metrics.queued.clone());
+        let help = "Events that may wait in a lane, by its pace";
+        r.register("writer_queue_limit", help, metrics.queue_limits.clone());
         let help = "Connections of the reading pool";
         r.register("database_connections", help, metrics.connections.clone());
         r.register("writer_lanes_alive", "Lanes at work", metrics.lanes_alive.clone());

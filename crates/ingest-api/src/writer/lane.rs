@@ -1,5 +1,6 @@
 //! One lane: a queue, a connection of its own, and what to do when it fails.
 
+use super::admission::Admission;
 use super::packing::take_batch;
 use super::{Job, Shared, WriteError, WriteResult};
 use crate::metrics::BatchOutcome;
@@ -25,12 +26,17 @@ pub(super) struct Lane {
     shared: Arc<Shared>,
     queue: mpsc::UnboundedReceiver<Job>,
     pending: VecDeque<Job>,
+    admission: Arc<Admission>,
     connection: Option<DatabaseConnection>,
 }
 
 impl Lane {
-    pub(super) const fn new(shared: Arc<Shared>, queue: mpsc::UnboundedReceiver<Job>) -> Self {
-        Self { shared, queue, pending: VecDeque::new(), connection: None }
+    pub(super) const fn new(
+        shared: Arc<Shared>,
+        queue: mpsc::UnboundedReceiver<Job>,
+        admission: Arc<Admission>,
+    ) -> Self {
+        Self { shared, queue, pending: VecDeque::new(), admission, connection: None }
     }
 
     /// Works until the writer is gone and the queue is empty.
@@ -77,14 +83,14 @@ impl Lane {
         let mut commands = Vec::with_capacity(jobs.len());
         let mut receivers = Vec::with_capacity(jobs.len());
         for job in jobs {
-            receivers.push((job.commands.len(), job.reply, job._places));
+            receivers.push((job.commands.len(), job.reply, job._place));
             commands.extend(job.commands);
         }
         if commands.is_empty() {
             return;
         }
         let mut results = self.commit(&commands).await.into_iter();
-        for (count, reply, _places) in receivers {
+        for (count, reply, _place) in receivers {
             // Whoever has hung up does not need the answer.
             let _ = reply.send(results.by_ref().take(count).collect());
         }
@@ -148,9 +154,11 @@ impl Lane {
         let now = || shared.clock.now();
         let began = Instant::now();
         let result = record_batch(connection, &shared.plans, now, commands).await;
-        shared.metrics.batch(BatchOutcome::of(&result), commands.len(), began.elapsed());
+        let took = began.elapsed();
+        shared.metrics.batch(BatchOutcome::of(&result), commands.len(), took);
         match result {
             Ok(answers) => {
+                self.admission.recorded(commands.len(), took);
                 for (command, answer) in commands.iter().zip(&answers) {
                     shared.metrics.decided(command.event().event_type.name(), answer);
                 }

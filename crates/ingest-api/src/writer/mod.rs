@@ -4,11 +4,13 @@
 //! locks. A lane takes whatever is waiting into one transaction (group commit): batches grow with
 //! the load, and a lone request waits for nobody. Nothing is answered before its commit.
 
+mod admission;
 mod lane;
 mod packing;
 mod ticket;
 
 use crate::metrics::Metrics;
+use admission::{Admission, Place};
 use lane::Lane;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
@@ -21,7 +23,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex};
 use ticket::{Claim, Ticket};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Why a command was not recorded, or is not known to be.
@@ -33,7 +35,7 @@ pub enum WriteError {
     /// The database is not there. Nothing was recorded.
     #[error("database unavailable")]
     Unavailable,
-    /// The lane's queue is full, or too slow. Nothing was recorded.
+    /// Too many wait for the lane, or it is too slow. Nothing was recorded.
     #[error("queue full")]
     Overloaded,
     /// The database did not say in time whether it was recorded.
@@ -52,8 +54,8 @@ struct Job {
     commands: Vec<Command>,
     reply: oneshot::Sender<Vec<WriteResult>>,
     claim: Claim,
-    /// The job's places in the queue, given free with the job.
-    _places: OwnedSemaphorePermit,
+    /// Given free with the job.
+    _place: Place,
 }
 
 /// What becomes a job: commands of one lane, with their places in the request.
@@ -75,13 +77,12 @@ struct Shared {
 
 struct Entrance {
     jobs: mpsc::UnboundedSender<Job>,
-    places: Arc<Semaphore>,
+    admission: Arc<Admission>,
 }
 
 /// The entrance to the lanes.
 pub struct Writer {
     entrances: Vec<Entrance>,
-    queue: usize,
     hotels_per_job: usize,
     hasher: BuildHasherDefault<DefaultHasher>,
 }
@@ -117,13 +118,13 @@ impl Writer {
         let mut tasks = Vec::with_capacity(lanes);
         for _ in 0..lanes {
             let (jobs, queue) = mpsc::unbounded_channel();
-            let places = Arc::new(Semaphore::new(settings.queue));
-            entrances.push(Entrance { jobs, places });
-            tasks.push(tokio::spawn(Lane::new(Arc::clone(&shared), queue).run()));
+            let admission = Admission::new(settings);
+            let lane = Lane::new(Arc::clone(&shared), queue, Arc::clone(&admission));
+            entrances.push(Entrance { jobs, admission });
+            tasks.push(tokio::spawn(lane.run()));
         }
         let hotels_per_job = shared.hotels_per_transaction;
-        let (queue, hasher) = (settings.queue, BuildHasherDefault::default());
-        let writer = Self { entrances, queue, hotels_per_job, hasher };
+        let writer = Self { entrances, hotels_per_job, hasher: BuildHasherDefault::default() };
         (writer, Lanes(Mutex::new(tasks)))
     }
 
@@ -141,7 +142,12 @@ impl Writer {
 
     /// Events that wait in each lane, or are being recorded.
     pub fn queued(&self) -> impl Iterator<Item = usize> {
-        self.entrances.iter().map(|entrance| self.queue - entrance.places.available_permits())
+        self.entrances.iter().map(|entrance| entrance.admission.queued())
+    }
+
+    /// Events that may wait in each lane now.
+    pub fn queue_limits(&self) -> impl Iterator<Item = usize> {
+        self.entrances.iter().map(|entrance| entrance.admission.limit())
     }
 
     /// Records one command.
@@ -207,11 +213,9 @@ impl Writer {
 
     fn enqueue(&self, lane: usize, commands: Vec<Command>) -> Result<Ticket, WriteError> {
         let entrance = &self.entrances[lane];
-        let places = u32::try_from(commands.len()).unwrap_or(u32::MAX);
-        let places = Arc::clone(&entrance.places).try_acquire_many_owned(places);
-        let places = places.map_err(|_| WriteError::Overloaded)?;
+        let place = entrance.admission.admit(commands.len()).ok_or(WriteError::Overloaded)?;
         let (ticket, reply, claim) = Ticket::new(commands.len());
-        let job = Job { commands, reply, claim, _places: places };
+        let job = Job { commands, reply, claim, _place: place };
         entrance.jobs.send(job).map_err(|_| WriteError::ShuttingDown)?;
         Ok(ticket)
     }

@@ -45,13 +45,12 @@ pub(super) fn take_batch(pending: &mut VecDeque<Job>, batch: usize, max_hotels: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::Claim;
+    use super::super::{Admission, Claim};
     use super::*;
     use plg_core::catalogue::EventType;
     use plg_core::event::{Command, NewEvent};
     use plg_core::ids::{EventId, UserId};
-    use std::sync::Arc;
-    use tokio::sync::{Semaphore, oneshot};
+    use tokio::sync::oneshot;
     use uuid::Uuid;
 
     const NO_LIMIT: usize = usize::MAX;
@@ -70,12 +69,11 @@ mod tests {
             };
             Command::try_from(event).unwrap()
         };
-        let places = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         Job {
             commands: hotels.iter().map(command).collect(),
             reply: oneshot::channel().0,
             claim: Claim::default(),
-            _places: places,
+            _place: Admission::of(1, 1, 1).admit(0).unwrap(),
         }
     }
 

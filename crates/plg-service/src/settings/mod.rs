@@ -110,8 +110,11 @@ pub struct RateLimit {
 pub struct WriterSettings {
     /// Connections that write.
     pub lanes: usize,
-    /// Events waiting in a lane.
+    /// Events waiting in a lane at the most.
     pub queue: usize,
+    /// How long an event waits for its lane, by the lane's own pace, before further ones are refused; in
+    /// milliseconds.
+    pub max_wait_ms: u64,
     /// Events recorded in one transaction.
     pub batch: usize,
     /// Hotels in one transaction; 0 is no limit.
