@@ -1,5 +1,6 @@
 //! Everything side by side, in rounds: A B A B, so that a machine whose speed drifts drifts for both.
 
+use crate::Effort;
 use crate::baselines::{pgbench, redis};
 use crate::load::{ITEMS, Load, Outcome, What, run as run_load};
 use crate::report::{Figures, Target, print};
@@ -26,8 +27,10 @@ struct Bench {
 }
 
 /// Measures everything in each round, and prints the table.
-pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let mut bench = Bench { place: Place::new().await, duration, figures: Figures::default() };
+pub(crate) async fn run(effort: &Effort) {
+    let (duration, rounds) = (effort.duration(), effort.rounds);
+    let mut bench =
+        Bench { place: Place::new(effort).await, duration, figures: Figures::default() };
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
         bench.actions().await;
@@ -165,8 +168,10 @@ impl Bench {
         let filling = load(server.address, 64, HOTELS, Duration::from_secs(1));
         run_load(&filling).await;
         let checks = load(server.address, CONNECTIONS, HOTELS, self.duration);
-        let ours = run_load(&Load { what: What::QuotaCheck, ..checks }).await;
-        self.figures.note("quota checks/s", ours.rate);
+        for (name, what) in [("quota checks/s", What::QuotaCheck), ("usage reads/s", What::Usage)] {
+            let ours = run_load(&Load { what, ..checks.clone() }).await;
+            self.figures.note(name, ours.rate);
+        }
         let month = plg_testkit::ledger::current_month();
         let variables = [("month", month.as_str())];
         let clients = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
@@ -223,6 +228,7 @@ impl Bench {
             line("one lonely client", "lonely p50 ms", "lonely pgbench ms", most(3.0)),
             line("arrays of 1,000", "array events/s", "bulk SQL events/s", least(0.5)),
             line("quota checks", "quota checks/s", "pgbench selects/s", least(0.5)),
+            line("usage reads", "usage reads/s", "pgbench selects/s", least(0.5)),
             line(
                 "SQLite",
                 "SQLite actions/s",

@@ -1,18 +1,19 @@
 //! Twenty million events stored instead of none.
 
+use crate::Effort;
 use crate::compare::{CONNECTIONS, HOTELS, load};
 use crate::load::run as run_load;
 use crate::report::{Figures, Target, print};
 use crate::seed;
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
-use std::time::Duration;
 
 /// Months before this one, each with as many events of each hotel.
 const MONTHS: i64 = 10;
 const EVENTS: u64 = 2_000;
 
-pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let place = Place::new().await;
+pub(crate) async fn run(effort: &Effort) {
+    let (duration, rounds) = (effort.duration(), effort.rounds);
+    let place = Place::new(effort).await;
     let full = place.database(Kind::Postgres).await;
     let db = seed::connect(&full).await;
     println!("storing {} events", MONTHS as u64 * HOTELS * EVENTS);

@@ -6,8 +6,8 @@
 
 use hdrhistogram::Histogram;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -40,6 +40,8 @@ pub(crate) enum What {
     Livez,
     /// A free check of a quota.
     QuotaCheck,
+    /// All quotas of a hotel.
+    Usage,
     /// An array of [`ITEMS`] events of one hotel, each with an id.
     Array,
 }
@@ -88,12 +90,14 @@ pub(crate) async fn run(load: &Load) -> Outcome {
     let begin = Instant::now() + Duration::from_millis(200);
     let measure = begin + load.duration / 4;
     let end = measure + load.duration;
+    let seen: Vec<_> = (0..SHARDS).map(|_| Arc::new(Mutex::new(Seen::default()))).collect();
     let mut clients = Vec::new();
     for index in 0..load.connections {
         let client = Client {
             load: load.clone(),
             run: run.clone(),
             numbers: Arc::clone(&numbers),
+            seen: Arc::clone(&seen[index % SHARDS]),
             measure,
             end,
             next_due: load.rate.map(|rate| {
@@ -103,22 +107,34 @@ pub(crate) async fn run(load: &Load) -> Outcome {
         };
         clients.push(tokio::spawn(client.run()));
     }
-    let (mut latency, mut refused, mut failures) = (histogram(), histogram(), 0);
     for client in clients {
-        let own = client.await.expect("a client runs");
-        latency.add(own.latency).expect("same bounds");
-        refused.add(own.refused).expect("same bounds");
-        failures += own.failures;
+        client.await.expect("a client runs");
+    }
+    let Seen { mut latency, mut refused, mut failures } = Seen::default();
+    for shard in seen {
+        let shard = shard.lock().expect("no client has failed");
+        latency.add(&shard.latency).expect("same bounds");
+        refused.add(&shard.refused).expect("same bounds");
+        failures += shard.failures;
     }
     let rate = latency.len() as f64 / load.duration.as_secs_f64();
     Outcome { rate, latency, refused, failures }
 }
 
-/// What one client has seen.
+/// Histograms are large: one for each of thousands of clients would push everything else out of the cache.
+const SHARDS: usize = 4;
+
+/// What some of the clients have seen.
 struct Seen {
     latency: Histogram<u64>,
     refused: Histogram<u64>,
     failures: u64,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { latency: histogram(), refused: histogram(), failures: 0 }
+    }
 }
 
 fn histogram() -> Histogram<u64> {
@@ -129,14 +145,14 @@ struct Client {
     load: Load,
     run: String,
     numbers: Arc<AtomicU64>,
+    seen: Arc<Mutex<Seen>>,
     measure: Instant,
     end: Instant,
     next_due: Option<Instant>,
 }
 
 impl Client {
-    async fn run(mut self) -> Seen {
-        let mut seen = Seen { latency: histogram(), refused: histogram(), failures: 0 };
+    async fn run(mut self) {
         let mut stream = self.connect().await;
         let (mut request, mut answer) = (Vec::new(), Vec::new());
         loop {
@@ -150,7 +166,7 @@ impl Client {
                 None => Instant::now(),
             };
             if start >= self.end {
-                return seen;
+                return;
             }
             self.write_request(&mut request);
             let status = exchange(&mut stream, &request, &mut answer).await;
@@ -161,6 +177,7 @@ impl Client {
             if start >= self.measure && now <= self.end + Duration::from_secs(60) {
                 let micros = (now - start).as_micros().clamp(1, 120_000_000);
                 let micros = u64::try_from(micros).unwrap_or(1);
+                let mut seen = self.seen.lock().expect("no client has failed");
                 match status {
                     Ok(200..300) => seen.latency.record(micros).expect("in bounds"),
                     Ok(503) => seen.refused.record(micros).expect("in bounds"),
@@ -199,6 +216,7 @@ impl Client {
             }
             What::Livez => ("GET /livez".to_owned(), String::new()),
             What::QuotaCheck => (format!("GET /v1/hotels/{hotel}/quotas/imports"), String::new()),
+            What::Usage => (format!("GET /v1/hotels/{hotel}/usage"), String::new()),
         };
         request.clear();
         let head = format!(

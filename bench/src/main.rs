@@ -15,7 +15,7 @@ mod seed;
 mod server;
 mod slow;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use load::{Load, What};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,50 +33,15 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Everything, side by side, in rounds; prints medians and ratios as one table
-    All {
-        /// Seconds of each measurement
-        #[arg(long, default_value_t = 6)]
-        seconds: u64,
-        /// Rounds; each measures everything once, in turn
-        #[arg(long, default_value_t = 3)]
-        rounds: u32,
-    },
+    All(Effort),
     /// Recording with 20 million events stored, beside recording with none
-    History {
-        /// Seconds of each measurement
-        #[arg(long, default_value_t = 8)]
-        seconds: u64,
-        /// Rounds; each measures everything once, in turn
-        #[arg(long, default_value_t = 3)]
-        rounds: u32,
-    },
+    History(Effort),
     /// The reconciliation beside what the database alone takes, and beside traffic
-    Nightly {
-        /// Seconds of each measurement of traffic
-        #[arg(long, default_value_t = 8)]
-        seconds: u64,
-        /// Rounds; each measures everything once, in turn
-        #[arg(long, default_value_t = 3)]
-        rounds: u32,
-    },
-    /// A burst of more than the queue holds
-    Overload {
-        /// Seconds of each measurement
-        #[arg(long, default_value_t = 8)]
-        seconds: u64,
-        /// Rounds; each measures everything once, in turn
-        #[arg(long, default_value_t = 3)]
-        rounds: u32,
-    },
+    Nightly(Effort),
+    /// Twice the rate that it keeps up, and a crowd that comes again at once
+    Overload(Effort),
     /// A client that works, beside a thousand sockets that send as slowly as they can
-    SlowSockets {
-        /// Seconds of each measurement
-        #[arg(long, default_value_t = 8)]
-        seconds: u64,
-        /// Rounds; each measures everything once, in turn
-        #[arg(long, default_value_t = 3)]
-        rounds: u32,
-    },
+    SlowSockets(Effort),
     /// Loads a service that runs already
     Load {
         /// Where it listens
@@ -103,6 +68,26 @@ enum Command {
     },
 }
 
+/// How much is measured, and on which server.
+#[derive(Debug, Args)]
+pub(crate) struct Effort {
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 6)]
+    seconds: u64,
+    /// Rounds; each measures everything once, in turn
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// A setting of PostgreSQL besides those of the bench: wal_compression=lz4
+    #[arg(long = "postgres", value_name = "NAME=VALUE")]
+    postgres: Vec<String>,
+}
+
+impl Effort {
+    const fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -111,21 +96,11 @@ fn main() {
         .expect("a runtime");
     runtime.block_on(async {
         match Arguments::parse().command {
-            Command::All { seconds, rounds } => {
-                compare::run(Duration::from_secs(seconds), rounds).await;
-            }
-            Command::History { seconds, rounds } => {
-                history::run(Duration::from_secs(seconds), rounds).await;
-            }
-            Command::Nightly { seconds, rounds } => {
-                nightly::run(Duration::from_secs(seconds), rounds).await;
-            }
-            Command::Overload { seconds, rounds } => {
-                overload::run(Duration::from_secs(seconds), rounds).await;
-            }
-            Command::SlowSockets { seconds, rounds } => {
-                slow::run(Duration::from_secs(seconds), rounds).await;
-            }
+            Command::All(effort) => compare::run(&effort).await,
+            Command::History(effort) => history::run(&effort).await,
+            Command::Nightly(effort) => nightly::run(&effort).await,
+            Command::Overload(effort) => overload::run(&effort).await,
+            Command::SlowSockets(effort) => slow::run(&effort).await,
             Command::Load { address, connections, hotels, seconds, rate, what, key } => {
                 let duration = Duration::from_secs(seconds);
                 let load = Load { address, connections, hotels, duration, rate, what, key };

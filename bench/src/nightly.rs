@@ -1,5 +1,6 @@
 //! The reconciliation beside what the database alone takes for the same rows, and beside traffic.
 
+use crate::Effort;
 use crate::compare::load;
 use crate::load::{Load, run as run_load};
 use crate::report::{Figures, Target, print};
@@ -73,8 +74,9 @@ async fn forget(db: &DatabaseConnection) {
     seed::settle(db).await;
 }
 
-pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let place = Place::new().await;
+pub(crate) async fn run(effort: &Effort) {
+    let (duration, rounds) = (effort.duration(), effort.rounds);
+    let place = Place::new(effort).await;
     println!("storing {} new events, twice, with one and two months before them", HOTELS * NEW);
     let (url, db) = with_history(&place, HISTORY).await;
     let (long_url, long_db) = with_history(&place, 2 * HISTORY + 1).await;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 /// A measured figure of each round, by its name.
 #[derive(Debug, Default)]
-pub(crate) struct Figures(BTreeMap<&'static str, Vec<f64>>);
+pub(crate) struct Figures(BTreeMap<String, Vec<f64>>);
 
 impl Figures {
     /// Notes a figure, and says so.
-    pub(crate) fn note(&mut self, name: &'static str, value: f64) {
+    pub(crate) fn note(&mut self, name: &str, value: f64) {
         println!("  {name}: {}", number(value));
-        self.0.entry(name).or_default().push(value);
+        self.0.entry(name.to_owned()).or_default().push(value);
     }
 
     /// The median of a figure's rounds; NaN when it was not measured.
@@ -23,23 +23,17 @@ impl Figures {
 
 impl Figures {
     /// A line about the medians of two figures.
-    pub(crate) fn line(
-        &self,
-        what: &'static str,
-        ours: &'static str,
-        theirs: &'static str,
-        target: Target,
-    ) -> Line {
-        let figure = |name| (name, self.median(name));
-        Line { what, ours: figure(ours), theirs: figure(theirs), target }
+    pub(crate) fn line(&self, what: &str, ours: &str, theirs: &str, target: Target) -> Line {
+        let figure = |name: &str| (name.to_owned(), self.median(name));
+        Line { what: what.to_owned(), ours: figure(ours), theirs: figure(theirs), target }
     }
 }
 
 /// A line of the table: a ratio beside the target that it has to meet.
 pub(crate) struct Line {
-    pub(crate) what: &'static str,
-    pub(crate) ours: (&'static str, f64),
-    pub(crate) theirs: (&'static str, f64),
+    pub(crate) what: String,
+    pub(crate) ours: (String, f64),
+    pub(crate) theirs: (String, f64),
     pub(crate) target: Target,
 }
 

@@ -1,5 +1,6 @@
 //! The service and its databases, new for each measurement.
 
+use crate::Effort;
 use plg_testkit::postgres::Cluster;
 use plg_testkit::{Process, ledger, process};
 use sea_orm::Database;
@@ -25,16 +26,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn new(effort: &Effort) -> Self {
         let folder = std::env::temp_dir().join(format!("plg-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         // fsync and synchronous_commit stay on.
-        let settings = [
+        let mut settings = vec![
             "shared_buffers=1GB",
             "max_wal_size=8GB",
             "min_wal_size=2GB",
             "checkpoint_timeout=15min",
         ];
+        settings.extend(effort.postgres.iter().map(String::as_str));
         let place = Self {
             cluster: Cluster::start_in(&folder, &settings),
             folder,

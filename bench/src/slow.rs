@@ -1,5 +1,6 @@
 //! A thousand sockets that send as slowly as they can, beside a client that works.
 
+use crate::Effort;
 use crate::load::{Load, What, run as run_load};
 use crate::report::{Figures, Target, print};
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
@@ -25,8 +26,9 @@ enum Slow {
 }
 
 /// Measures the client alone, beside slow heads, and beside slow bodies, in each round.
-pub(crate) async fn run(duration: Duration, rounds: u32) {
-    let place = Place::new().await;
+pub(crate) async fn run(effort: &Effort) {
+    let (duration, rounds) = (effort.duration(), effort.rounds);
+    let place = Place::new(effort).await;
     let mut figures = Figures::default();
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
