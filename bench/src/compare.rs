@@ -17,8 +17,10 @@ pub(crate) const HOTELS: u64 = 1000;
 const PGBENCH_CLIENTS: [u32; 3] = [16, 64, 256];
 
 const SINGLE_POSTGRES: &[(&str, &str)] =
-    &[("PLG__WRITER__BATCH", "1"), ("PLG__WRITER__LANES", "16")];
-const SINGLE_SQLITE: &[(&str, &str)] = &[("PLG__WRITER__BATCH", "1")];
+    &[("PLG__WRITER__BATCH", "1"), ("PLG__WRITER__LANES", "16"), PATIENT];
+const SINGLE_SQLITE: &[(&str, &str)] = &[("PLG__WRITER__BATCH", "1"), PATIENT];
+/// Nobody refuses there who would have to wait for too many others.
+const PATIENT: (&str, &str) = ("PLG__WRITER__MAX_WAIT_MS", "1500");
 
 struct Bench {
     place: Place,

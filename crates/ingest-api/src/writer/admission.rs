@@ -16,11 +16,16 @@ pub(super) struct Admission {
     state: Mutex<State>,
 }
 
+/// How much one batch changes what is thought of the lane's pace: one that met a checkpoint says little.
+const LAST_COUNTS: f64 = 0.125;
+
 #[derive(Debug)]
 struct State {
     jobs: usize,
     events: usize,
-    /// Events that the lane comes to in time.
+    /// How long the lane takes for one event, in seconds, once it is known.
+    pace: Option<f64>,
+    /// Events that it comes to in time.
     limit: usize,
 }
 
@@ -35,7 +40,7 @@ impl Admission {
     pub(super) fn new(settings: &WriterSettings) -> Arc<Self> {
         let max_wait = Duration::from_millis(settings.max_wait_ms);
         let (queue, batch) = (settings.queue, settings.batch);
-        let state = Mutex::new(State { jobs: 0, events: 0, limit: queue });
+        let state = Mutex::new(State { jobs: 0, events: 0, pace: None, limit: queue });
         Arc::new(Self { max_wait, queue, batch, state })
     }
 
@@ -58,15 +63,19 @@ impl Admission {
         if events < self.batch.div_ceil(2) || took.is_zero() {
             return;
         }
+        #[expect(clippy::cast_precision_loss, reason = "a thousand events")]
+        let sample = took.as_secs_f64() / events as f64;
+        let mut state = self.state();
+        let pace = state.pace.map_or(sample, |pace| pace + (sample - pace) * LAST_COUNTS);
+        state.pace = Some(pace);
         #[expect(
-            clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "a thousand events, a few seconds, and then between two bounds"
+            reason = "between two bounds in the end"
         )]
-        let in_time = (events as f64 * self.max_wait.div_duration_f64(took)) as usize;
+        let in_time = (self.max_wait.as_secs_f64() / pace).round() as usize;
         // A batch's worth may always wait, or a lane that was slow once would never show that it is not.
-        self.state().limit = in_time.max(self.batch).min(self.queue);
+        state.limit = in_time.max(self.batch).min(self.queue);
     }
 
     /// Events that wait, or are being recorded.
@@ -125,8 +134,14 @@ mod tests {
         assert_eq!(after(&[(500, 50)]).limit(), 2_000);
         assert_eq!(after(&[(250, 50)]).limit(), 1_000);
         assert_eq!(after(&[(1_000, 50)]).limit(), 4_000);
-        assert_eq!(after(&[(500, 50), (500, 100)]).limit(), 1_000, "the last one counts");
         assert_eq!(admitted(&after(&[(500, 50)]), 1).len(), 2_000);
+    }
+
+    #[test]
+    fn one_slow_batch_says_little_and_many_say_all() {
+        assert_eq!(after(&[(500, 50), (500, 450)]).limit(), 1_000);
+        let slower: Vec<_> = [(500, 50)].into_iter().chain([(500, 100); 64]).collect();
+        assert_eq!(after(&slower).limit(), 1_000);
     }
 
     #[test]
