@@ -23,8 +23,8 @@ const LAST_COUNTS: f64 = 0.125;
 struct State {
     jobs: usize,
     events: usize,
-    /// How long the lane takes for one event, in seconds, once it is known.
-    pace: Option<f64>,
+    /// How long the lane takes for one event, in seconds. It begins with none: who has just begun opens months.
+    pace: f64,
     /// Events that it comes to in time.
     limit: usize,
 }
@@ -40,7 +40,7 @@ impl Admission {
     pub(super) fn new(settings: &WriterSettings) -> Arc<Self> {
         let max_wait = Duration::from_millis(settings.max_wait_ms);
         let (queue, batch) = (settings.queue, settings.batch);
-        let state = Mutex::new(State { jobs: 0, events: 0, pace: None, limit: queue });
+        let state = Mutex::new(State { jobs: 0, events: 0, pace: 0.0, limit: queue });
         Arc::new(Self { max_wait, queue, batch, state })
     }
 
@@ -66,14 +66,13 @@ impl Admission {
         #[expect(clippy::cast_precision_loss, reason = "a thousand events")]
         let sample = took.as_secs_f64() / events as f64;
         let mut state = self.state();
-        let pace = state.pace.map_or(sample, |pace| pace + (sample - pace) * LAST_COUNTS);
-        state.pace = Some(pace);
+        state.pace += (sample - state.pace) * LAST_COUNTS;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "between two bounds in the end"
         )]
-        let in_time = (self.max_wait.as_secs_f64() / pace).round() as usize;
+        let in_time = (self.max_wait.as_secs_f64() / state.pace).round() as usize;
         // A batch's worth may always wait, or a lane that was slow once would never show that it is not.
         state.limit = in_time.max(self.batch).min(self.queue);
     }
@@ -116,9 +115,11 @@ mod tests {
     const QUEUE: usize = 8_000;
     const BATCH: usize = 500;
 
+    /// A lane that has long recorded batches like the first, and then the others.
     fn after(batches: &[(usize, u64)]) -> Arc<Admission> {
         let admission = Admission::of(QUEUE, BATCH, 200);
-        for (events, millis) in batches {
+        let long = batches.first().into_iter().cycle().take(100);
+        for (events, millis) in long.chain(batches.iter().skip(1)) {
             admission.recorded(*events, Duration::from_millis(*millis));
         }
         admission
@@ -139,6 +140,9 @@ mod tests {
 
     #[test]
     fn one_slow_batch_says_little_and_many_say_all() {
+        let slow_at_first = Admission::of(QUEUE, BATCH, 200);
+        slow_at_first.recorded(500, Duration::from_millis(200));
+        assert_eq!(slow_at_first.limit(), 4_000);
         assert_eq!(after(&[(500, 50), (500, 450)]).limit(), 1_000);
         let slower: Vec<_> = [(500, 50)].into_iter().chain([(500, 100); 64]).collect();
         assert_eq!(after(&slower).limit(), 1_000);
