@@ -63,5 +63,8 @@ fn note(figures: &mut Figures, name: &str, burst: &Outcome, duration: Duration) 
     note("accepted/s", burst.rate);
     note("p99 ms of the accepted", burst.quantile_ms(0.99));
     note("refused/s", burst.refused.len() as f64 / duration.as_secs_f64());
-    note("p99 ms of the refused", burst.refused_quantile_ms(0.99));
+    // Of nobody it is no figure, and no target is met.
+    if !burst.refused.is_empty() {
+        note("p99 ms of the refused", burst.refused_quantile_ms(0.99));
+    }
 }

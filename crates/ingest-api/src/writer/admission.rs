@@ -25,8 +25,6 @@ struct State {
     events: usize,
     /// How long the lane takes for one event, in seconds. It begins with none: who has just begun opens months.
     pace: f64,
-    /// Events that it comes to in time.
-    limit: usize,
 }
 
 /// What a job takes up of the queue until it is done.
@@ -40,7 +38,7 @@ impl Admission {
     pub(super) fn new(settings: &WriterSettings) -> Arc<Self> {
         let max_wait = Duration::from_millis(settings.max_wait_ms);
         let (queue, batch) = (settings.queue, settings.batch);
-        let state = Mutex::new(State { jobs: 0, events: 0, pace: 0.0, limit: queue });
+        let state = Mutex::new(State { jobs: 0, events: 0, pace: 0.0 });
         Arc::new(Self { max_wait, queue, batch, state })
     }
 
@@ -48,7 +46,8 @@ impl Admission {
     pub(super) fn admit(self: &Arc<Self>, events: usize) -> Option<Place> {
         let mut state = self.state();
         let waiting = state.events + events;
-        if waiting > self.queue || (waiting > state.limit && state.jobs >= JOBS_ALWAYS) {
+        if waiting > self.queue || (waiting > self.in_time(state.pace) && state.jobs >= JOBS_ALWAYS)
+        {
             return None;
         }
         state.events = waiting;
@@ -60,21 +59,13 @@ impl Admission {
     /// The lane has recorded a batch. A small one says nothing: nobody had to wait behind it, and its time is
     /// that of the round trips.
     pub(super) fn recorded(&self, events: usize, took: Duration) {
-        if events < self.batch.div_ceil(2) || took.is_zero() {
+        if events < self.batch.div_ceil(2) {
             return;
         }
         #[expect(clippy::cast_precision_loss, reason = "a thousand events")]
         let sample = took.as_secs_f64() / events as f64;
         let mut state = self.state();
         state.pace += (sample - state.pace) * LAST_COUNTS;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between two bounds in the end"
-        )]
-        let in_time = (self.max_wait.as_secs_f64() / state.pace).round() as usize;
-        // A batch's worth may always wait, or a lane that was slow once would never show that it is not.
-        state.limit = in_time.max(self.batch).min(self.queue);
     }
 
     /// Events that wait, or are being recorded.
@@ -84,7 +75,19 @@ impl Admission {
 
     /// Events that may.
     pub(super) fn limit(&self) -> usize {
-        self.state().limit
+        self.in_time(self.state().pace)
+    }
+
+    /// Events that a lane of that pace comes to in time. A batch's worth may always wait, or a lane that was
+    /// slow once would never show that it is not.
+    fn in_time(&self, pace: f64) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between two bounds in the end; of no pace as many as may be"
+        )]
+        let events = (self.max_wait.as_secs_f64() / pace).round() as usize;
+        events.max(self.batch).min(self.queue)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
