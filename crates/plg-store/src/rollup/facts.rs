@@ -9,7 +9,7 @@ use plg_core::catalogue::{CATALOGUE, Counter, Entry};
 use plg_core::ids::HotelId;
 use plg_core::quota::{Counters, PerCounter};
 use plg_core::reconcile::{Facts, Tally};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait, TryGetable};
 
 /// Streams the hotel-months in scope, in order. Without `full` those that have new events, and those
 /// whose counters are not what was last verified: they show damage without a single event read.
@@ -83,6 +83,7 @@ pub async fn read(
     rows.iter().map(|row| reading(row, full)).collect()
 }
 
+/// What [`reading`] takes, in this order.
 const COLUMNS: &str = "u.hotel_id, u.month, u.rollup_version, u.opening_active_users, \
      u.imports, u.exports, u.active_users, u.verified_imports, u.verified_exports, \
      u.verified_active_users, u.rolled_seq, u.last_seq, u.missing_events";
@@ -135,38 +136,51 @@ fn counted() -> impl Iterator<Item = &'static Entry> {
     CATALOGUE.iter().filter(|entry| entry.effect.is_some())
 }
 
-fn reading(row: &QueryResult, full: bool) -> Result<Reading, StoreError> {
-    let get = |column: &str| row.try_get::<i64>("", column);
-    let counters = |prefix: &str| {
-        Ok::<_, DbErr>(Counters {
-            imports: get(&format!("{prefix}imports"))?,
-            exports: get(&format!("{prefix}exports"))?,
-            active_users: get(&format!("{prefix}active_users"))?,
-        })
-    };
-    let tally = |prefix: &str| {
-        let mut tally = Tally { events: get(&format!("{prefix}_events"))?, ..Tally::default() };
-        for entry in counted() {
-            if let Some(effect) = entry.effect {
-                let events = get(&format!("{prefix}_{}", entry.name))?;
-                tally.net[effect.counter] += effect.step * events;
-            }
+/// A row's columns in their order. Looking each up by its name took a quarter of the reconciliation's time.
+struct InOrder<'r> {
+    row: &'r QueryResult,
+    next: usize,
+}
+
+impl InOrder<'_> {
+    fn take<T: TryGetable>(&mut self) -> Result<T, DbErr> {
+        let value = self.row.try_get_by_index(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn counters(&mut self) -> Result<Counters, DbErr> {
+        let (imports, exports, active_users) = (self.take()?, self.take()?, self.take()?);
+        Ok(Counters { imports, exports, active_users })
+    }
+
+    /// As [`tally_columns`] has asked for it.
+    fn tally(&mut self) -> Result<Tally, DbErr> {
+        let mut tally = Tally { events: self.take()?, ..Tally::default() };
+        for effect in counted().filter_map(|entry| entry.effect) {
+            tally.net[effect.counter] += effect.step * self.take::<i64>()?;
         }
-        Ok::<_, DbErr>(tally)
-    };
-    let opening_seats = get("opening_active_users")?;
+        Ok(tally)
+    }
+}
+
+/// Of a row of [`select_facts`].
+fn reading(row: &QueryResult, full: bool) -> Result<Reading, StoreError> {
+    let mut row = InOrder { row, next: 0 };
+    let hotel_id = HotelId(row.take()?);
+    let key = HotelMonth { hotel_id, month: month_of(row.take()?)? };
+    let version = row.take()?;
+    let opening_seats = row.take()?;
     let opening = |c: Counter| if c.carries_over() { opening_seats } else { 0 };
-    let hotel_id = HotelId(row.try_get("", "hotel_id")?);
-    let key = HotelMonth { hotel_id, month: month_of(row.try_get("", "month")?)? };
     let facts = Facts {
         opening: PerCounter::from_fn(opening),
-        live: counters("")?,
-        verified: counters("verified_")?,
-        rolled_seq: get("rolled_seq")?,
-        last_seq: get("last_seq")?,
-        known_missing: get("missing_events")?,
-        new: tally("new")?,
-        all: if full { Some(tally("all")?) } else { None },
+        live: row.counters()?,
+        verified: row.counters()?,
+        rolled_seq: row.take()?,
+        last_seq: row.take()?,
+        known_missing: row.take()?,
+        new: row.tally()?,
+        all: if full { Some(row.tally()?) } else { None },
     };
-    Ok(Reading { key, version: get("rollup_version")?, facts })
+    Ok(Reading { key, version, facts })
 }
