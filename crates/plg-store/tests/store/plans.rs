@@ -3,9 +3,11 @@
 //! PostgreSQL only: SQLite has one way to look up a key.
 
 use crate::support::Store;
+use plg_core::calendar::TimeZone;
 use plg_core::ids::HotelId;
 use plg_store::connect::{self, Planning};
 use plg_store::record_batch;
+use plg_store::rollup::{self, HotelMonth};
 use plg_testkit::commands::{add_seat, click, export, hotel, import, remove_seat, view};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use sea_orm::ConnectionTrait as _;
@@ -49,6 +51,34 @@ async fn no_table_is_read_from_end_to_end() {
     };
     assert!(ledger::number(&store.db, &scans("idx_scan")).await > 0, "the counting works");
     assert_eq!(ledger::number(&store.db, &scans("seq_scan")).await, 0);
+}
+
+/// The log's key answers how many events there are, of which types: its rows are many more pages.
+#[tokio::test]
+async fn counting_reads_no_rows_of_the_log() {
+    let store = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    let lane = store.connection().await;
+    let commands = [import(hotel(1), "a"), import(hotel(1), "b"), click(hotel(1))];
+    record_batch(&lane, &store.plans, || store.now(), &commands).await.unwrap();
+    // What the server does by itself in a while.
+    lane.execute_unprepared("vacuum product_event").await.unwrap();
+    let fetched = "select cast(sum(idx_tup_fetch + seq_tup_read) as bigint) as n \
+                   from pg_stat_user_tables where relname like 'product_event_%'";
+    let scanned = "select cast(sum(idx_scan) as bigint) as n from pg_stat_user_tables \
+                   where relname like 'product_event_%'";
+    let month = TimeZone::default().month_of(store.now());
+    let key = HotelMonth { hotel_id: hotel(1), month };
+    for full in [false, true] {
+        lane.execute_unprepared("select pg_stat_reset()").await.unwrap();
+
+        let readings = rollup::read(&lane, &[key], full).await.unwrap();
+
+        assert_eq!((readings[0].facts.new.events, readings[0].facts.new.net.imports), (3, 2));
+        lane.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();
+        lane.execute_unprepared("select 1").await.unwrap();
+        assert!(ledger::number(&store.db, scanned).await > 0, "the counting works");
+        assert_eq!(ledger::number(&store.db, fetched).await, 0, "full: {full}");
+    }
 }
 
 /// Statements that look for more than keys are planned for what they find.
