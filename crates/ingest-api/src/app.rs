@@ -3,6 +3,7 @@
 use crate::access::development::Development;
 use crate::access::{Access, AccessError};
 use crate::cors;
+use crate::door::{self, Door};
 use crate::health::Health;
 use crate::metrics::{Metrics, exporter};
 use crate::observe::observe;
@@ -79,6 +80,8 @@ pub struct State {
     pub reader: Reader,
     /// Knows who calls.
     pub access: Access,
+    /// Lets requests in.
+    pub(crate) door: Arc<Door>,
     /// The plans on sale.
     pub plans: Arc<Plans>,
     /// What it counts about itself.
@@ -122,7 +125,9 @@ impl Application {
             Arc::clone(&metrics),
         );
         let (reader, health) = (Reader::new(db, clock), Arc::new(Health::default()));
-        let state = web::Data::new(State { writer, reader, access, plans, metrics, health, spans });
+        let door = Door::new(Duration::from_millis(settings.server.max_wait_ms));
+        let state =
+            web::Data::new(State { writer, reader, access, door, plans, metrics, health, spans });
 
         let (listener, address) = listen(settings.server.host, settings.server.port)?;
         let (metrics_listener, metrics_address) =
@@ -130,6 +135,7 @@ impl Application {
         let routes_state = state.clone();
         let app = move || {
             App::new()
+                .wrap(from_fn(door::guard))
                 .wrap(Condition::new(!origins.is_empty(), cors::allow(&origins)))
                 .wrap(from_fn(observe))
                 .app_data(routes_state.clone())

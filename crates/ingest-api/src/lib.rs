@@ -4,8 +4,10 @@
 //! [`writer`] or asks the [`reader`], and answers ([`output`], [`problem`]). No rule lives here.
 
 pub mod access;
+mod admission;
 pub mod app;
 mod cors;
+mod door;
 mod health;
 pub mod input;
 mod json;

@@ -110,6 +110,7 @@ impl TestDatabase {
         settings.metrics.port = 0;
         // A debug build is too slow for the crowds of tests.
         settings.writer.max_wait_ms = 1_500;
+        settings.server.max_wait_ms = 1_500;
         if self.backend == Backend::Postgres && citus::is_wanted() {
             settings.writer.hotels_per_transaction = 1;
         }

@@ -1,5 +1,6 @@
 //! Bodies: read whole within their bounds, then understood.
 
+use crate::door;
 use crate::json::{Object, parse_json};
 use crate::problem::{Code, Problem};
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
@@ -57,8 +58,22 @@ pub(super) fn declared(
     found.copied().ok_or_else(|| Problem::unsupported_media_type(accepted, declared))
 }
 
-/// The whole body, if it is not too large and arrives in time.
+/// The whole body, if it is not too large and arrives in time, and the request is let in then.
 pub(super) fn read(
+    request: &HttpRequest,
+    payload: &mut dev::Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let bytes = drain(request, payload);
+    let request = request.clone();
+    async move {
+        let bytes = bytes.await?;
+        door::let_in(&request)?;
+        Ok(bytes)
+    }
+}
+
+/// The whole body, if it is not too large and arrives in time.
+pub(crate) fn drain(
     request: &HttpRequest,
     payload: &mut dev::Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + use<> {

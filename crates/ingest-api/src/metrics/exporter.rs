@@ -32,6 +32,8 @@ async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
         metrics.queued.get_or_create(&LaneLabels { lane }).set(signed(queued));
         metrics.queue_limits.get_or_create(&LaneLabels { lane }).set(signed(limit));
     }
+    metrics.in_hand.set(signed(state.door.in_hand()));
+    metrics.in_hand_limit.set(signed(state.door.limit()));
     metrics.lanes_alive.set(signed(state.writer.lanes_alive()));
     metrics.draining.set(i64::from(state.health.is_draining()));
     let lost = u64::try_from(logging::lines_lost()).unwrap_or(u64::MAX);

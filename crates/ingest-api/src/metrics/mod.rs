@@ -95,6 +95,8 @@ pub struct Metrics {
     queued: Family<LaneLabels, Gauge>,
     queue_limits: Family<LaneLabels, Gauge>,
     connections: Family<ConnectionLabels, Gauge>,
+    in_hand: Gauge,
+    in_hand_limit: Gauge,
     lanes_alive: Gauge,
     draining: Gauge,
     log_lines_lost: Counter,
@@ -121,6 +123,8 @@ impl Metrics {
             queued: Family::default(),
             queue_limits: Family::default(),
             connections: Family::default(),
+            in_hand: Gauge::default(),
+            in_hand_limit: Gauge::default(),
             lanes_alive: Gauge::default(),
             draining: Gauge::default(),
             log_lines_lost: Counter::default(),
@@ -136,6 +140,9 @@ impl Metrics {
         let help = "Time from a request's head to its answer";
         let request_seconds = metrics.request_seconds.clone();
         r.register_with_unit("http_request_duration", help, Unit::Seconds, request_seconds);
+        r.register("http_in_hand", "Requests that wait for their answer", metrics.in_hand.clone());
+        let help = "Requests that may, by how fast they are answered";
+        r.register("http_in_hand_limit", help, metrics.in_hand_limit.clone());
         r.register("events", "Events decided, by outcome", metrics.events.clone());
         r.register("writer_batches", "Transactions of the lanes", metrics.batches.clone());
         let help = "Events in a transaction";

@@ -1,8 +1,8 @@
 //! One lane: a queue, a connection of its own, and what to do when it fails.
 
-use super::admission::Admission;
 use super::packing::take_batch;
 use super::{Job, Shared, WriteError, WriteResult};
+use crate::admission::Admission;
 use crate::metrics::BatchOutcome;
 use futures_util::FutureExt as _;
 use plg_core::decide::Answer;
@@ -158,7 +158,7 @@ impl Lane {
         shared.metrics.batch(BatchOutcome::of(&result), commands.len(), took);
         match result {
             Ok(answers) => {
-                self.admission.recorded(commands.len(), took);
+                self.admission.served(commands.len(), took);
                 for (command, answer) in commands.iter().zip(&answers) {
                     shared.metrics.decided(command.event().event_type.name(), answer);
                 }

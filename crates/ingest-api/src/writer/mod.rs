@@ -4,13 +4,12 @@
 //! locks. A lane takes whatever is waiting into one transaction (group commit): batches grow with
 //! the load, and a lone request waits for nobody. Nothing is answered before its commit.
 
-mod admission;
 mod lane;
 mod packing;
 mod ticket;
 
+use crate::admission::{Admission, Bounds, Place};
 use crate::metrics::Metrics;
-use admission::{Admission, Place};
 use lane::Lane;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
@@ -22,6 +21,7 @@ use plg_store::{DatabaseUrl, StoreError};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use ticket::{Claim, Ticket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -112,13 +112,18 @@ impl Writer {
                 n => n,
             },
         });
+        let bounds = Bounds {
+            max_wait: Duration::from_millis(settings.max_wait_ms),
+            most: settings.queue,
+            always: settings.batch,
+        };
         // SQLite has one writer at a time: a second lane would only wait for the first.
         let lanes = if url.is_embedded() { 1 } else { settings.lanes };
         let mut entrances = Vec::with_capacity(lanes);
         let mut tasks = Vec::with_capacity(lanes);
         for _ in 0..lanes {
             let (jobs, queue) = mpsc::unbounded_channel();
-            let admission = Admission::new(settings);
+            let admission = Admission::new(bounds);
             let lane = Lane::new(Arc::clone(&shared), queue, Arc::clone(&admission));
             entrances.push(Entrance { jobs, admission });
             tasks.push(tokio::spawn(lane.run()));
@@ -142,7 +147,7 @@ impl Writer {
 
     /// Events that wait in each lane, or are being recorded.
     pub fn queued(&self) -> impl Iterator<Item = usize> {
-        self.entrances.iter().map(|entrance| entrance.admission.queued())
+        self.entrances.iter().map(|entrance| entrance.admission.waiting())
     }
 
     /// Events that may wait in each lane now.

@@ -45,8 +45,9 @@ pub(super) fn take_batch(pending: &mut VecDeque<Job>, batch: usize, max_hotels: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Admission, Claim};
+    use super::super::Claim;
     use super::*;
+    use crate::admission::Admission;
     use plg_core::catalogue::EventType;
     use plg_core::event::{Command, NewEvent};
     use plg_core::ids::{EventId, UserId};

@@ -31,8 +31,11 @@ impl Service {
         let program = Path::new(env!("CARGO_BIN_EXE_ingest-api"));
         // These tests take its database away: its warnings about that are no news. And a debug build is too
         // slow for their crowds.
-        let mut settings =
-            vec![("PLG__LOG__FILTER", "error"), ("PLG__WRITER__MAX_WAIT_MS", "1500")];
+        let mut settings = vec![
+            ("PLG__LOG__FILTER", "error"),
+            ("PLG__WRITER__MAX_WAIT_MS", "1500"),
+            ("PLG__SERVER__MAX_WAIT_MS", "1500"),
+        ];
         settings.extend(environment);
         if citus::is_wanted() {
             settings.extend(ONE_HOTEL_A_TRANSACTION);

@@ -14,10 +14,11 @@ impl Settings {
         };
         let Self { writer, rollup, .. } = &self;
         check("server.connections", self.server.connections, 1, 100_000, "1 to 100000")?;
+        let millis = |millis: u64| usize::try_from(millis).unwrap_or(usize::MAX);
+        check("server.max_wait_ms", millis(self.server.max_wait_ms), 10, 1_500, "10 to 1500")?;
         check("writer.lanes", writer.lanes, 1, 64, "1 to 64")?;
         check("writer.queue", writer.queue, 1_000, 1_000_000, "1000 to 1000000")?;
-        let max_wait = usize::try_from(writer.max_wait_ms).unwrap_or(usize::MAX);
-        check("writer.max_wait_ms", max_wait, 10, 1_500, "10 to 1500")?;
+        check("writer.max_wait_ms", millis(writer.max_wait_ms), 10, 1_500, "10 to 1500")?;
         check("writer.batch", writer.batch, 1, 1_000, "1 to 1000")?;
         check("rollup.read_chunk", rollup.read_chunk, 1, 10_000, "1 to 10000")?;
         check("rollup.write_chunk", rollup.write_chunk, 1, 2_000, "1 to 2000")?;

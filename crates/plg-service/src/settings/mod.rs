@@ -65,6 +65,8 @@ pub struct ServerSettings {
     pub threads: usize,
     /// Connections open at once on each of them; more wait to be accepted.
     pub connections: usize,
+    /// How long a request may wait for its answer before others are refused, in milliseconds.
+    pub max_wait_ms: u64,
     /// How long it goes on, not ready any more, when it is asked to stop, in seconds.
     pub ready_grace_seconds: u64,
     /// How long requests under way may take then, in seconds.

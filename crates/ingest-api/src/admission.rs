@@ -1,93 +1,109 @@
-//! Who may wait for a lane: as many events as it records in the time that one may wait.
+//! Who may wait: as many as are served in the time that one may wait.
+//!
+//! At the entrance of each lane, for events, and at that of the service, for requests.
 
-use plg_service::settings::WriterSettings;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// So many jobs may wait whatever the lane's pace: a handful of large arrays is no crowd.
+/// So many jobs may wait whatever the pace: a handful of large arrays is no crowd.
 const JOBS_ALWAYS: usize = 16;
 
-/// The entrance of a lane, which tells it how fast it is.
+/// How many may wait. A job is one or several of what is counted: a lane's jobs have events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// How long one may wait.
+    pub(crate) max_wait: Duration,
+    /// So many at the most, however fast they are served.
+    pub(crate) most: usize,
+    /// So many may always wait, or who was slow once would never show that it is not.
+    pub(crate) always: usize,
+}
+
+/// An entrance that is told how fast those are served who came in.
 #[derive(Debug)]
-pub(super) struct Admission {
-    max_wait: Duration,
-    queue: usize,
-    batch: usize,
+pub(crate) struct Admission {
+    bounds: Bounds,
     state: Mutex<State>,
 }
 
-/// How much one batch changes what is thought of the lane's pace: one that met a checkpoint says little.
+/// How much one batch changes what is thought of the pace: one that met a checkpoint says little.
 const LAST_COUNTS: f64 = 0.125;
 
 #[derive(Debug)]
 struct State {
     jobs: usize,
-    events: usize,
-    /// How long the lane takes for one event, in seconds. It begins with none: who has just begun opens months.
+    waiting: usize,
+    /// How long one takes, in seconds. It begins with none: who has just begun opens months.
     pace: f64,
 }
 
-/// What a job takes up of the queue until it is done.
+/// What a job takes up until it is done.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     admission: Arc<Admission>,
-    events: usize,
+    size: usize,
 }
 
 impl Admission {
-    pub(super) fn new(settings: &WriterSettings) -> Arc<Self> {
-        let max_wait = Duration::from_millis(settings.max_wait_ms);
-        let (queue, batch) = (settings.queue, settings.batch);
-        let state = Mutex::new(State { jobs: 0, events: 0, pace: 0.0 });
-        Arc::new(Self { max_wait, queue, batch, state })
+    pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self { bounds, state: Mutex::new(State { jobs: 0, waiting: 0, pace: 0.0 }) })
     }
 
-    /// Lets a job of so many events in, if they fit, and the lane will come to them in time.
-    pub(super) fn admit(self: &Arc<Self>, events: usize) -> Option<Place> {
+    /// Lets a job of this size in, if it fits, and will be done in time.
+    pub(crate) fn admit(self: &Arc<Self>, size: usize) -> Option<Place> {
         let mut state = self.state();
-        let waiting = state.events + events;
-        if waiting > self.queue || (waiting > self.in_time(state.pace) && state.jobs >= JOBS_ALWAYS)
-        {
+        if !self.has_room(&state, size) {
             return None;
         }
-        state.events = waiting;
+        state.waiting += size;
         state.jobs += 1;
         drop(state);
-        Some(Place { admission: Arc::clone(self), events })
+        Some(Place { admission: Arc::clone(self), size })
     }
 
-    /// The lane has recorded a batch. A small one says nothing: nobody had to wait behind it, and its time is
-    /// that of the round trips.
-    pub(super) fn recorded(&self, events: usize, took: Duration) {
-        if events < self.batch.div_ceil(2) {
+    /// Whether nobody would be let in.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.has_room(&self.state(), 1)
+    }
+
+    fn has_room(&self, state: &State, size: usize) -> bool {
+        let waiting = state.waiting + size;
+        waiting <= self.bounds.most
+            && (waiting <= self.in_time(state.pace) || state.jobs < JOBS_ALWAYS)
+    }
+
+    /// So many were served one behind the other, in so long. Of few it says nothing: nobody had to wait behind
+    /// them, and their time is that of the round trips.
+    pub(crate) fn served(&self, count: usize, took: Duration) {
+        if count < self.bounds.always.div_ceil(2) {
             return;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a thousand events")]
-        let sample = took.as_secs_f64() / events as f64;
+        #[expect(clippy::cast_precision_loss, reason = "a thousand")]
+        let sample = took.as_secs_f64() / count as f64;
         let mut state = self.state();
         state.pace += (sample - state.pace) * LAST_COUNTS;
     }
 
-    /// Events that wait, or are being recorded.
-    pub(super) fn queued(&self) -> usize {
-        self.state().events
+    /// How many wait, or are being served.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state().waiting
     }
 
-    /// Events that may.
-    pub(super) fn limit(&self) -> usize {
+    /// How many may.
+    pub(crate) fn limit(&self) -> usize {
         self.in_time(self.state().pace)
     }
 
-    /// Events that a lane of that pace comes to in time. A batch's worth may always wait, or a lane that was
-    /// slow once would never show that it is not.
+    /// How many are served in time at that pace.
     fn in_time(&self, pace: f64) -> usize {
+        let Bounds { max_wait, most, always } = self.bounds;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "between two bounds in the end; of no pace as many as may be"
         )]
-        let events = (self.max_wait.as_secs_f64() / pace).round() as usize;
-        events.max(self.batch).min(self.queue)
+        let in_time = (max_wait.as_secs_f64() / pace).round() as usize;
+        in_time.max(always).min(most)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,16 +113,15 @@ impl Admission {
 
 #[cfg(test)]
 impl Admission {
-    pub(super) fn of(queue: usize, batch: usize, max_wait_ms: u64) -> Arc<Self> {
-        let (lanes, hotels_per_transaction) = (1, 0);
-        Self::new(&WriterSettings { lanes, queue, max_wait_ms, batch, hotels_per_transaction })
+    pub(crate) fn of(most: usize, always: usize, max_wait_ms: u64) -> Arc<Self> {
+        Self::new(Bounds { max_wait: Duration::from_millis(max_wait_ms), most, always })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.admission.state();
-        state.events -= self.events;
+        state.waiting -= self.size;
         state.jobs -= 1;
     }
 }
@@ -123,7 +138,7 @@ mod tests {
         let admission = Admission::of(QUEUE, BATCH, 200);
         let long = batches.first().into_iter().cycle().take(100);
         for (events, millis) in long.chain(batches.iter().skip(1)) {
-            admission.recorded(*events, Duration::from_millis(*millis));
+            admission.served(*events, Duration::from_millis(*millis));
         }
         admission
     }
@@ -144,7 +159,7 @@ mod tests {
     #[test]
     fn one_slow_batch_says_little_and_many_say_all() {
         let slow_at_first = Admission::of(QUEUE, BATCH, 200);
-        slow_at_first.recorded(500, Duration::from_millis(200));
+        slow_at_first.served(500, Duration::from_millis(200));
         assert_eq!(slow_at_first.limit(), 4_000);
         assert_eq!(after(&[(500, 50), (500, 450)]).limit(), 1_000);
         let slower: Vec<_> = [(500, 50)].into_iter().chain([(500, 100); 64]).collect();
@@ -178,6 +193,6 @@ mod tests {
         assert_eq!(arrays.len(), JOBS_ALWAYS);
         assert!(admission.admit(1).is_none());
         drop(arrays);
-        assert_eq!((admission.queued(), admitted(&admission, 1).len()), (0, 1_000));
+        assert_eq!((admission.waiting(), admitted(&admission, 1).len()), (0, 1_000));
     }
 }
