@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Drift was found, and left as it is.
 const DRIFT_FOUND: u8 = 2;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
