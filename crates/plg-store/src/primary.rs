@@ -45,22 +45,27 @@ async fn connect_for_writes(
     options: ConnectOptions,
     deadline: Instant,
 ) -> Result<DatabaseConnection, DbErr> {
-    loop {
-        let db = connect_server(options.clone()).await?;
-        let answer = tokio::time::timeout_at(deadline.into(), is_writable(&db)).await;
-        match answer.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))) {
-            Ok(true) => return Ok(db),
-            Ok(false) if Instant::now() + STANDBY_PAUSE < deadline => {
+    // What is known when the time is up.
+    let mut known = DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+    while Instant::now() < deadline {
+        let attempt = async {
+            let db = connect_server(options.clone()).await?;
+            Ok::<_, DbErr>((is_writable(&db).await?, db))
+        };
+        match tokio::time::timeout_at(deadline.into(), attempt).await {
+            Ok(Ok((true, db))) => return Ok(db),
+            Ok(Ok((false, db))) => {
                 tokio::spawn(db.close());
-                tokio::time::sleep(STANDBY_PAUSE).await;
-            }
-            Ok(false) => {
                 let what = "the servers that answer take no writes: are they standbys?";
-                return Err(DbErr::Conn(RuntimeErr::Internal(what.to_owned())));
+                known = DbErr::Conn(RuntimeErr::Internal(what.to_owned()));
+                let left = deadline.saturating_duration_since(Instant::now());
+                tokio::time::sleep(STANDBY_PAUSE.min(left)).await;
             }
-            Err(error) => return Err(error),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => break,
         }
     }
+    Err(known)
 }
 
 /// Opens a pool on the server that takes writes, and leads it to another one when that does.
