@@ -42,12 +42,11 @@ struct Answers {
 #[derive(Debug)]
 struct InHand {
     door: Arc<Door>,
-    place: Option<Place>,
+    _place: Place,
 }
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        self.place = None;
         self.door.answered();
     }
 }
@@ -71,12 +70,13 @@ impl Door {
 
     fn let_in(self: &Arc<Self>) -> Result<InHand, Problem> {
         let place = self.admission.admit(1).ok_or_else(refused)?;
-        Ok(InHand { door: Arc::clone(self), place: Some(place) })
+        Ok(InHand { door: Arc::clone(self), _place: place })
     }
 
+    /// One that is still in hand has its answer.
     fn answered(&self) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.in_hand() < ALWAYS / 2 {
+        if self.in_hand() <= ALWAYS / 2 {
             *answers = Answers { since: Instant::now(), count: 0 };
             return;
         }
