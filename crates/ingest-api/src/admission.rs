@@ -52,24 +52,15 @@ impl Admission {
     /// Lets a job of this size in, if it fits, and will be done in time.
     pub(crate) fn admit(self: &Arc<Self>, size: usize) -> Option<Place> {
         let mut state = self.state();
-        if !self.has_room(&state, size) {
+        let Bounds { most, .. } = self.bounds;
+        let waiting = state.waiting + size;
+        if waiting > most || (waiting > self.in_time(state.pace) && state.jobs >= JOBS_ALWAYS) {
             return None;
         }
-        state.waiting += size;
+        state.waiting = waiting;
         state.jobs += 1;
         drop(state);
         Some(Place { admission: Arc::clone(self), size })
-    }
-
-    /// Whether nobody would be let in.
-    pub(crate) fn is_full(&self) -> bool {
-        !self.has_room(&self.state(), 1)
-    }
-
-    fn has_room(&self, state: &State, size: usize) -> bool {
-        let waiting = state.waiting + size;
-        waiting <= self.bounds.most
-            && (waiting <= self.in_time(state.pace) || state.jobs < JOBS_ALWAYS)
     }
 
     /// So many were served one behind the other, in so long. Of few it says nothing: nobody had to wait behind

@@ -2,19 +2,18 @@
 //!
 //! A request is in hand from when its body has arrived until its answer is made, wherever it waits meanwhile:
 //! in a lane, for a read, or for the thread that serves it, of which no lane knows. What would wait longer than
-//! `server.max_wait_ms` is refused before anything is done for it. A body that arrives slowly is not in hand:
+//! `server.max_wait_ms` is refused before its body is understood. A body that arrives slowly is not in hand:
 //! whoever sends a thousand of them keeps nobody out.
 
 use crate::admission::{Admission, Bounds, Place};
 use crate::app::State;
-use crate::input::body;
 use crate::problem::Problem;
 use crate::writer::WriteError;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,7 +68,7 @@ impl Door {
     }
 
     fn let_in(self: &Arc<Self>) -> Result<InHand, Problem> {
-        let place = self.admission.admit(1).ok_or_else(refused)?;
+        let place = self.admission.admit(1).ok_or(WriteError::Overloaded)?;
         Ok(InHand { door: Arc::clone(self), _place: place })
     }
 
@@ -88,32 +87,18 @@ impl Door {
     }
 }
 
-fn refused() -> Problem {
-    WriteError::Overloaded.into()
-}
-
-/// Around the routes: a request that has no body is in hand from here, another from [`let_in`]. Whoever asks
-/// whether the service is well is always let in.
+/// Around the routes: a request that has no body is in hand from here, another when that has been read, or the
+/// connection could not be used again. Whoever asks whether the service is well is always let in.
 pub(crate) async fn guard<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let door = request.app_data::<web::Data<State>>().map(|state| Arc::clone(&state.door));
-    if let Some(door) = door
+    let has_body = matches!(*request.method(), Method::POST | Method::PUT);
+    if !has_body
         && request.path().starts_with("/v1/")
+        && let Err(problem) = let_in(request.request())
     {
-        let has_body = matches!(*request.method(), Method::POST | Method::PUT);
-        if !has_body {
-            if let Err(problem) = let_in(request.request()) {
-                return Ok(request.error_response(problem).map_into_right_body());
-            }
-        } else if door.admission.is_full() {
-            // Or the connection could not be used again.
-            let (request, mut payload) = request.into_parts();
-            drop(body::drain(&request, &mut payload).await);
-            let response = refused().error_response();
-            return Ok(ServiceResponse::new(request, response).map_into_right_body());
-        }
+        return Ok(request.error_response(problem).map_into_right_body());
     }
     Ok(next.call(request).await?.map_into_left_body())
 }
@@ -156,6 +141,6 @@ mod tests {
         // Whatever their pace: nobody may wait here.
         assert_eq!(door.limit(), ALWAYS);
         assert_eq!(crowd(&door, MOST).len(), ALWAYS - ALWAYS / 2);
-        assert!(!door.admission.is_full(), "they are gone");
+        assert!(door.let_in().is_ok(), "they are gone");
     }
 }

@@ -63,27 +63,14 @@ pub(super) fn read(
     request: &HttpRequest,
     payload: &mut dev::Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
-    let bytes = drain(request, payload);
-    let request = request.clone();
-    async move {
-        let bytes = bytes.await?;
-        door::let_in(&request)?;
-        Ok(bytes)
-    }
-}
-
-/// The whole body, if it is not too large and arrives in time.
-pub(crate) fn drain(
-    request: &HttpRequest,
-    payload: &mut dev::Payload,
-) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
     let payload = Payload::from_request(request, payload);
+    let request = request.clone();
     async move {
         let incomplete = |detail: &str| Problem::new(Code::BodyIncomplete, detail);
         let payload = payload.await.map_err(|_| incomplete("the body could not be read"))?;
         let bytes = payload.to_bytes_limited(BODY_MAX_BYTES);
         match tokio::time::timeout(BODY_DEADLINE, bytes).await {
-            Ok(Ok(Ok(bytes))) => Ok(bytes),
+            Ok(Ok(Ok(bytes))) => door::let_in(&request).map(|()| bytes),
             Ok(Ok(Err(_))) => Err(incomplete("the body broke off")),
             Ok(Err(_)) => Err(Problem::body_too_large(BODY_MAX_BYTES)),
             Err(_) => Err(incomplete("send the body faster")),

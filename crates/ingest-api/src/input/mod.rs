@@ -1,7 +1,7 @@
 //! What the service is told: bodies, paths, queries and headers, parsed once into types that cannot
 //! be wrong, with an error that names the field.
 
-pub(crate) mod body;
+mod body;
 mod cloud_event;
 mod event;
 mod headers;
