@@ -68,7 +68,8 @@ async fn assert_recorded_soon(api: &Api) {
 /// Asked without a pause, so that no connection is ever idle.
 async fn assert_nothing_old_is_read_soon(api: &Api) {
     const IN_A_ROW: usize = 100;
-    const READS_MAX: usize = 2_000;
+    /// A connection is trusted for a second, in which a fast machine reads some thousand times.
+    const READS_MAX: usize = 100_000;
 
     let mut right = 0;
     for _ in 0..READS_MAX {
