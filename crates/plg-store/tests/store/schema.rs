@@ -79,6 +79,36 @@ async fn a_database_goes_up_down_and_up_again(
     assert_works(database).await;
 }
 
+/// Partitions that are there already become as those that are made from now on. SQLite has none.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_a_log_with_events_is_replaced() {
+    let covering = "select count(*) as n from pg_index i join pg_class c on c.oid = i.indrelid \
+                    where c.relname like 'product_event_%' and i.indisprimary and i.indnatts = 4";
+    let vacuumed_often = "select count(*) as n from pg_class where relname like 'product_event_%' \
+                          and 'autovacuum_vacuum_insert_scale_factor=0' = any(reloptions)";
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let db = connect(&database).await;
+    let plans = database.settings().plans;
+    let import = [import(hotel(1), "job-1")];
+    plg_store::record_batch(&db, &plans, chrono::Utc::now, &import).await.unwrap();
+    for question in [covering, vacuumed_often] {
+        assert_eq!(ledger::number(&db, question).await, 1, "made so: {question}");
+    }
+
+    migrations::down(&db, 1).await.unwrap();
+    let reset = "do $$ begin execute (select format('alter table %I reset \
+                 (autovacuum_vacuum_insert_scale_factor)', relname) from pg_class \
+                 where relname like 'product_event_%' and relkind = 'r'); end $$";
+    ledger::damage(&db, reset).await;
+    assert_eq!(ledger::number(&db, covering).await, 0);
+    migrations::up(&db).await.unwrap();
+
+    for question in [covering, vacuumed_often] {
+        assert_eq!(ledger::number(&db, question).await, 1, "made so again: {question}");
+    }
+    ledger::assert_balanced(&db).await;
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn several_migrators_may_start_at_once(
