@@ -56,9 +56,12 @@ impl NewEventError {
 /// An event's dedup rule with what it needs to be applied.
 #[derive(Debug, Clone, PartialEq)]
 enum Dedup {
-    Key(DedupKey),
-    Seat { seat: SeatUserId, must_be_held: bool },
-    Session(SessionId),
+    /// Once per key or per session.
+    Gate(Gate),
+    Seat {
+        seat: SeatUserId,
+        must_be_held: bool,
+    },
     Each,
     PerDay(i64),
 }
@@ -83,25 +86,27 @@ impl TryFrom<NewEvent> for Command {
     type Error = NewEventError;
 
     fn try_from(event: NewEvent) -> Result<Self, NewEventError> {
-        let event_type = event.event_type;
-        let key = || event.dedup_key.clone().ok_or(NewEventError::DedupKeyMissing(event_type));
+        let NewEvent { event_type, hotel_id, .. } = event;
+        let name = event_type.name();
+        let key = || event.dedup_key.as_ref().ok_or(NewEventError::DedupKeyMissing(event_type));
         let seat = |must_be_held| {
             let seat = key()?.as_str().parse();
             let seat = seat.map_err(|_| NewEventError::SeatNotUuid(event_type))?;
             Ok(Dedup::Seat { seat, must_be_held })
         };
         let dedup = match event_type.entry().dedup {
-            DedupRule::OncePerKey => Dedup::Key(key()?),
+            DedupRule::OncePerKey => Dedup::Gate(Gate::of_key(hotel_id, name, key()?)),
             DedupRule::SeatFree => seat(false)?,
             DedupRule::SeatHeld => seat(true)?,
             DedupRule::OncePerSession => {
-                let session = event.session_id.clone();
-                Dedup::Session(session.ok_or(NewEventError::SessionIdMissing(event_type))?)
+                let session = event.session_id.as_ref();
+                let session = session.ok_or(NewEventError::SessionIdMissing(event_type))?;
+                Dedup::Gate(Gate::of_session(hotel_id, name, session))
             }
             DedupRule::Each => Dedup::Each,
             DedupRule::PerDay(max) => Dedup::PerDay(max),
         };
-        let sending = event.event_id.as_ref().map(|id| Gate::of_sending(event.hotel_id, id));
+        let sending = event.event_id.as_ref().map(|id| Gate::of_sending(hotel_id, id));
         Ok(Self { event, dedup, sending })
     }
 }
@@ -129,8 +134,7 @@ impl Command {
         let (hotel_id, name) = (self.event.hotel_id, self.event.event_type.name());
         match &self.dedup {
             Dedup::Each => Barrier::None,
-            Dedup::Key(key) => Barrier::Gate(Gate::of_key(hotel_id, name, key)),
-            Dedup::Session(session) => Barrier::Gate(Gate::of_session(hotel_id, name, session)),
+            Dedup::Gate(gate) => Barrier::Gate(*gate),
             Dedup::PerDay(max) => Barrier::Gate(Gate::of_day(hotel_id, name, day, *max)),
             Dedup::Seat { seat, must_be_held } => {
                 Barrier::Seat { seat: *seat, must_be_held: *must_be_held }
@@ -144,14 +148,19 @@ impl Command {
     /// `invite_attempt_blocked` at each attempt, and a repeated sending is no new attempt.
     pub(crate) fn refusal(&self) -> Option<Self> {
         let event_type = self.event.event_type.entry().effect?.when_refused?;
-        let dedup = match (event_type.entry().dedup, &self.event.session_id, &self.event.dedup_key)
-        {
-            (DedupRule::OncePerSession, Some(session), _) => Dedup::Session(session.clone()),
-            (DedupRule::OncePerSession, None, Some(key)) => Dedup::Key(key.clone()),
+        let NewEvent { hotel_id, session_id, dedup_key, event_id, .. } = &self.event;
+        let (hotel_id, name) = (*hotel_id, event_type.name());
+        let dedup = match (event_type.entry().dedup, session_id, dedup_key) {
+            (DedupRule::OncePerSession, Some(session), _) => {
+                Dedup::Gate(Gate::of_session(hotel_id, name, session))
+            }
+            (DedupRule::OncePerSession, None, Some(key)) => {
+                Dedup::Gate(Gate::of_key(hotel_id, name, key))
+            }
             _ => Dedup::Each,
         };
-        let sending = match (&dedup, &self.event.event_id) {
-            (Dedup::Each, Some(id)) => Some(Gate::of_refusal(self.event.hotel_id, id)),
+        let sending = match (&dedup, event_id) {
+            (Dedup::Each, Some(id)) => Some(Gate::of_refusal(hotel_id, id)),
             _ => None,
         };
         let event = NewEvent { event_type, event_id: None, event_data: None, ..self.event.clone() };
