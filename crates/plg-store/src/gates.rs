@@ -27,7 +27,7 @@ pub(crate) async fn claim(
     let rows = gates.iter().map(|gate| (*gate, now)).collect::<Vec<_>>();
     let insert = insert_once(db, &rows).text(" returning gate_id");
     let inserted = db.query_all_raw(insert.statement()).await?;
-    inserted.iter().map(|row| Ok(GateKey(row.try_get("", "gate_id")?))).collect()
+    inserted.iter().map(|row| Ok(GateKey(row.try_get_by_index(0)?))).collect()
 }
 
 /// Reads the gates that exist.

@@ -1,13 +1,14 @@
 //! Registered hotels. A hotel without a row has the default plan, UTC and no overrides.
 
 use crate::error::StoreError;
+use crate::in_order::InOrder;
 use crate::schema::hotel;
 use chrono::{DateTime, Utc};
 use plg_core::calendar::TimeZone;
 use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Limits, Plans};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ConnectionTrait, EntityTrait, FromQueryResult};
+use sea_orm::{ActiveValue, ConnectionTrait, DbErr, EntityTrait};
 
 /// What is known about a hotel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +43,18 @@ impl Profile {
 }
 
 /// The hotel's columns beside others, all NULL when it is not registered.
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug)]
 pub(crate) struct ProfileRow {
     plan: Option<String>,
     time_zone: Option<String>,
     limit_overrides: Option<serde_json::Value>,
+}
+
+impl ProfileRow {
+    /// The next columns, as [`PROFILE_COLUMNS`] has asked for them.
+    pub(crate) fn take(row: &mut InOrder<'_>) -> Result<Self, DbErr> {
+        Ok(Self { plan: row.take()?, time_zone: row.take()?, limit_overrides: row.take()? })
+    }
 }
 
 impl TryFrom<ProfileRow> for Profile {

@@ -26,6 +26,7 @@ pub mod error;
 pub mod events;
 pub mod gates;
 pub mod hotels;
+mod in_order;
 mod months;
 pub mod partitions;
 mod primary;

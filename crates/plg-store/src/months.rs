@@ -8,6 +8,7 @@ use crate::connect::begin_write;
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::hotels::{PROFILE_COLUMNS, Profile, ProfileRow};
+use crate::in_order::InOrder;
 use crate::partitions;
 use crate::usage::month_of;
 use chrono::{DateTime, Utc};
@@ -16,9 +17,8 @@ use plg_core::decide::{HotelState, opening};
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
 use plg_core::quota::Counters;
-use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 use std::collections::BTreeSet;
-use uuid::Uuid;
 
 /// How often a batch tries to open its hotels' months: once is usual; more when other replicas open
 /// them at the same moment.
@@ -60,48 +60,31 @@ async fn lock_open(
     plans: &Plans,
     hotels: &BTreeSet<HotelId>,
 ) -> Result<Vec<HotelState>, StoreError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        hotel_id: Uuid,
-        month: i32,
-        imports: i64,
-        exports: i64,
-        active_users: i64,
-        last_seq: i64,
-        last_recorded_at: Option<DateTime<Utc>>,
-        #[sea_orm(nested)]
-        profile: ProfileRow,
-    }
+    let select = Sql::new(txn, "select ")
+        .text(PROFILE_COLUMNS)
+        .text(", u.hotel_id, u.month, u.imports, u.exports, u.active_users, u.last_seq, ")
+        .text(
+            "u.last_recorded_at from usage_monthly u left join hotel h on h.hotel_id = u.hotel_id ",
+        )
+        .text("where ")
+        .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0))
+        .text(" and not u.closed order by u.hotel_id")
+        .for_update_of("u");
+    let rows = txn.query_all_raw(select.statement()).await?;
+    rows.iter().map(|row| hotel_state(&mut InOrder::of(row), plans)).collect()
+}
 
-    let select = Sql::new(
-        txn,
-        "select u.hotel_id, u.month, u.imports, u.exports, u.active_users, u.last_seq, \
-         u.last_recorded_at, ",
-    )
-    .text(PROFILE_COLUMNS)
-    .text(" from usage_monthly u left join hotel h on h.hotel_id = u.hotel_id where ")
-    .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0))
-    .text(" and not u.closed order by u.hotel_id")
-    .for_update_of("u");
-    let rows = Row::find_by_statement(select.statement()).all(txn).await?;
-
-    let state = |row: Row| {
-        let profile = Profile::try_from(row.profile)?;
-        Ok(HotelState {
-            hotel_id: HotelId(row.hotel_id),
-            month: month_of(row.month)?,
-            time_zone: profile.time_zone,
-            limits: profile.limits(plans),
-            counters: Counters {
-                imports: row.imports,
-                exports: row.exports,
-                active_users: row.active_users,
-            },
-            last_seq: row.last_seq,
-            last_recorded_at: row.last_recorded_at,
-        })
-    };
-    rows.into_iter().map(state).collect()
+fn hotel_state(row: &mut InOrder<'_>, plans: &Plans) -> Result<HotelState, StoreError> {
+    let profile = Profile::try_from(ProfileRow::take(row)?)?;
+    Ok(HotelState {
+        time_zone: profile.time_zone,
+        limits: profile.limits(plans),
+        hotel_id: HotelId(row.take()?),
+        month: month_of(row.take()?)?,
+        counters: row.counters()?,
+        last_seq: row.take()?,
+        last_recorded_at: row.take()?,
+    })
 }
 
 /// Opens the months that are due, and says how many were. Those must be locked then.
@@ -213,13 +196,6 @@ async fn profiles(
     db: &impl ConnectionTrait,
     hotels: &[HotelId],
 ) -> Result<Vec<(HotelId, Profile)>, StoreError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        hotel_id: Uuid,
-        #[sea_orm(nested)]
-        profile: ProfileRow,
-    }
-
     if hotels.is_empty() {
         return Ok(Vec::new());
     }
@@ -229,9 +205,12 @@ async fn profiles(
         .rows(Rows::new().uuid("hotel_id", hotels.iter().map(|hotel| hotel.0)))
         .text(" left join hotel h on h.hotel_id = t.hotel_id")
         .of_one_hotel("h.hotel_id", hotels.iter().copied());
-    let rows = Row::find_by_statement(select.statement()).all(db).await?;
-    rows.into_iter()
-        .map(|row| Ok((HotelId(row.hotel_id), Profile::try_from(row.profile)?)))
+    let rows = db.query_all_raw(select.statement()).await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = InOrder::of(row);
+            Ok((HotelId(row.take()?), Profile::try_from(ProfileRow::take(&mut row)?)?))
+        })
         .collect()
 }
 

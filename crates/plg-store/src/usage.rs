@@ -3,18 +3,14 @@
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::hotels::{PROFILE_COLUMNS, Profile, ProfileRow};
+use crate::in_order::InOrder;
 use crate::schema::usage_monthly;
-use chrono::{DateTime, Utc};
 use plg_core::calendar::Month;
 use plg_core::ids::HotelId;
 use plg_core::quota::Counters;
 use plg_core::usage::MonthUsage;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeSet, HashMap};
-use uuid::Uuid;
 
 /// A hotel and its open month, if it has one.
 pub type Current = (Profile, Option<MonthUsage>);
@@ -27,42 +23,31 @@ pub async fn current(
     db: &impl ConnectionTrait,
     hotels: &BTreeSet<HotelId>,
 ) -> Result<HashMap<HotelId, Result<Current, StoreError>>, StoreError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        hotel_id: Uuid,
-        month: Option<i32>,
-        imports: Option<i64>,
-        exports: Option<i64>,
-        active_users: Option<i64>,
-        last_rollup_at: Option<DateTime<Utc>>,
-        #[sea_orm(nested)]
-        profile: ProfileRow,
-    }
-
-    let columns = "select t.hotel_id, u.month, u.imports, u.exports, u.active_users, \
-                   u.last_rollup_at, ";
-    let select = Sql::new(db, columns)
+    let select = Sql::new(db, "select t.hotel_id, ")
         .text(PROFILE_COLUMNS)
-        .text(" from ")
+        .text(", u.last_rollup_at, u.month, u.imports, u.exports, u.active_users from ")
         .rows(Rows::new().uuid("hotel_id", hotels.iter().map(|hotel| hotel.0)))
         .text(
             " left join hotel h on h.hotel_id = t.hotel_id \
              left join usage_monthly u on u.hotel_id = t.hotel_id and not u.closed",
         );
-    let open = |row: &Row| match (row.month, row.imports, row.exports, row.active_users) {
-        (Some(month), Some(imports), Some(exports), Some(active_users)) => Ok(Some(MonthUsage {
-            month: month_of(month)?,
-            counters: Counters { imports, exports, active_users },
-            last_rollup_at: row.last_rollup_at,
-        })),
-        _ => Ok(None),
-    };
-    let rows = Row::find_by_statement(select.statement()).all(db).await?;
-    let current = |row: Row| {
-        let open = open(&row);
-        (HotelId(row.hotel_id), open.and_then(|open| Ok((Profile::try_from(row.profile)?, open))))
-    };
-    Ok(rows.into_iter().map(current).collect())
+    let rows = db.query_all_raw(select.statement()).await?;
+    rows.iter()
+        .map(|row| {
+            let mut row = InOrder::of(row);
+            let hotel_id = HotelId(row.take()?);
+            let profile = ProfileRow::take(&mut row)?;
+            let current = Profile::try_from(profile).and_then(|it| Ok((it, open_month(&mut row)?)));
+            Ok((hotel_id, current))
+        })
+        .collect()
+}
+
+fn open_month(row: &mut InOrder<'_>) -> Result<Option<MonthUsage>, StoreError> {
+    let last_rollup_at = row.take()?;
+    // NULL, as all behind it are, where no month is open.
+    let Some(month) = row.take()? else { return Ok(None) };
+    Ok(Some(MonthUsage { month: month_of(month)?, counters: row.counters()?, last_rollup_at }))
 }
 
 /// [`current`] of one hotel.

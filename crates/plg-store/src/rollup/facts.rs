@@ -3,13 +3,14 @@
 use super::{HotelMonth, Reading, Scope};
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
+use crate::in_order::InOrder;
 use crate::usage::month_of;
 use futures_util::{Stream, StreamExt as _};
 use plg_core::catalogue::{CATALOGUE, Counter, Entry};
 use plg_core::ids::HotelId;
-use plg_core::quota::{Counters, PerCounter};
+use plg_core::quota::PerCounter;
 use plg_core::reconcile::{Facts, Tally};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait, TryGetable};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait};
 
 /// Streams the hotel-months in scope, in order. Without `full` those that have new events, and those
 /// whose counters are not what was last verified: they show damage without a single event read.
@@ -136,37 +137,18 @@ fn counted() -> impl Iterator<Item = &'static Entry> {
     CATALOGUE.iter().filter(|entry| entry.effect.is_some())
 }
 
-/// A row's columns in their order. Looking each up by its name took a quarter of the reconciliation's time.
-struct InOrder<'r> {
-    row: &'r QueryResult,
-    next: usize,
-}
-
-impl InOrder<'_> {
-    fn take<T: TryGetable>(&mut self) -> Result<T, DbErr> {
-        let value = self.row.try_get_by_index(self.next)?;
-        self.next += 1;
-        Ok(value)
+/// As [`tally_columns`] has asked for it.
+fn tally(row: &mut InOrder<'_>) -> Result<Tally, DbErr> {
+    let mut tally = Tally { events: row.take()?, ..Tally::default() };
+    for effect in counted().filter_map(|entry| entry.effect) {
+        tally.net[effect.counter] += effect.step * row.take::<i64>()?;
     }
-
-    fn counters(&mut self) -> Result<Counters, DbErr> {
-        let (imports, exports, active_users) = (self.take()?, self.take()?, self.take()?);
-        Ok(Counters { imports, exports, active_users })
-    }
-
-    /// As [`tally_columns`] has asked for it.
-    fn tally(&mut self) -> Result<Tally, DbErr> {
-        let mut tally = Tally { events: self.take()?, ..Tally::default() };
-        for effect in counted().filter_map(|entry| entry.effect) {
-            tally.net[effect.counter] += effect.step * self.take::<i64>()?;
-        }
-        Ok(tally)
-    }
+    Ok(tally)
 }
 
 /// Of a row of [`select_facts`].
 fn reading(row: &QueryResult, full: bool) -> Result<Reading, StoreError> {
-    let mut row = InOrder { row, next: 0 };
+    let mut row = InOrder::of(row);
     let hotel_id = HotelId(row.take()?);
     let key = HotelMonth { hotel_id, month: month_of(row.take()?)? };
     let version = row.take()?;
@@ -179,8 +161,8 @@ fn reading(row: &QueryResult, full: bool) -> Result<Reading, StoreError> {
         rolled_seq: row.take()?,
         last_seq: row.take()?,
         known_missing: row.take()?,
-        new: row.tally()?,
-        all: if full { Some(row.tally()?) } else { None },
+        new: tally(&mut row)?,
+        all: if full { Some(tally(&mut row)?) } else { None },
     };
     Ok(Reading { key, version, facts })
 }
