@@ -7,6 +7,7 @@ pub mod access;
 mod admission;
 pub mod app;
 mod cors;
+mod desk;
 mod door;
 mod health;
 pub mod input;

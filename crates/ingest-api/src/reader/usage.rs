@@ -6,6 +6,7 @@
 //! after the check arrived.
 
 use super::READ_DEADLINE;
+use crate::desk::{Reply, deliver};
 use crate::problem::{Code, Problem};
 use plg_core::ids::HotelId;
 use plg_store::StoreError;
@@ -14,7 +15,7 @@ use sea_orm::DatabaseConnection;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 /// Checks waiting; one more is answered 503.
@@ -25,11 +26,11 @@ const BATCH: usize = 256;
 /// on the next.
 const STATEMENTS: usize = 2;
 
-type Reply = oneshot::Sender<Result<Current, Problem>>;
+type Question = (HotelId, Reply<Result<Current, Problem>>);
 
 /// The entrance.
 #[derive(Clone)]
-pub(super) struct UsageReader(mpsc::Sender<(HotelId, Reply)>);
+pub(super) struct UsageReader(mpsc::Sender<Question>);
 
 impl UsageReader {
     /// Reads on the runtime, until it is dropped.
@@ -40,7 +41,7 @@ impl UsageReader {
     }
 
     pub(super) async fn read(&self, hotel_id: HotelId) -> Result<Current, Problem> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = Reply::here();
         self.0.try_send((hotel_id, reply)).map_err(|_| Problem::read_queue_full())?;
         // Counted from here: a question may wait behind statements that nobody answers.
         match timeout(READ_DEADLINE, answer).await {
@@ -55,7 +56,7 @@ fn late() -> StoreError {
     StoreError::Unavailable("no answer in time".to_owned())
 }
 
-async fn serve(db: DatabaseConnection, mut questions: mpsc::Receiver<(HotelId, Reply)>) {
+async fn serve(db: DatabaseConnection, mut questions: mpsc::Receiver<Question>) {
     let statements = Arc::new(Semaphore::new(STATEMENTS));
     let mut batch = Vec::with_capacity(BATCH);
     // Whoever comes while all statements are under way waits in the queue, for the next one.
@@ -73,7 +74,7 @@ async fn serve(db: DatabaseConnection, mut questions: mpsc::Receiver<(HotelId, R
     }
 }
 
-async fn answer(db: &DatabaseConnection, batch: Vec<(HotelId, Reply)>) {
+async fn answer(db: &DatabaseConnection, batch: Vec<Question>) {
     let hotels: BTreeSet<HotelId> = batch.iter().map(|(hotel, _)| *hotel).collect();
     let read = timeout(READ_DEADLINE, current(db, &hotels)).await.unwrap_or_else(|_| Err(late()));
     // An error becomes a problem, and is logged, once for everyone who hears of it.
@@ -82,12 +83,11 @@ async fn answer(db: &DatabaseConnection, batch: Vec<(HotelId, Reply)>) {
             |(hotel, read): (_, Result<_, StoreError>)| (hotel, read.map_err(Problem::from));
         found.into_iter().map(problem).collect::<HashMap<_, _>>()
     });
-    for (hotel, reply) in batch {
+    deliver(batch.into_iter().map(|(hotel, reply)| {
         let one = found.as_ref().map_err(Clone::clone).and_then(|found| {
             let none = || Err(Problem::new(Code::Internal, "the hotel was not read"));
             found.get(&hotel).cloned().unwrap_or_else(none)
         });
-        // Whoever has hung up does not need the answer.
-        let _ = reply.send(one);
-    }
+        (reply, one)
+    }));
 }

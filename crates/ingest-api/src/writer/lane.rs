@@ -3,6 +3,7 @@
 use super::packing::take_batch;
 use super::{Job, Shared, WriteError, WriteResult};
 use crate::admission::Admission;
+use crate::desk::deliver;
 use crate::metrics::BatchOutcome;
 use futures_util::FutureExt as _;
 use plg_core::decide::Answer;
@@ -81,19 +82,22 @@ impl Lane {
     async fn process(&mut self, mut jobs: Vec<Job>) {
         jobs.retain(|job| job.claim.take());
         let mut commands = Vec::with_capacity(jobs.len());
-        let mut receivers = Vec::with_capacity(jobs.len());
+        let mut replies = Vec::with_capacity(jobs.len());
+        let mut places = Vec::with_capacity(jobs.len());
         for job in jobs {
-            receivers.push((job.commands.len(), job.reply, job._place));
+            replies.push((job.commands.len(), job.reply));
+            places.push(job.place);
             commands.extend(job.commands);
         }
         if commands.is_empty() {
             return;
         }
         let mut results = self.commit(&commands).await.into_iter();
-        for (count, reply, _place) in receivers {
-            // Whoever has hung up does not need the answer.
-            let _ = reply.send(results.by_ref().take(count).collect());
-        }
+        deliver(replies.into_iter().map(|(count, reply)| {
+            let results = results.by_ref().take(count).collect();
+            (reply, results)
+        }));
+        drop(places);
         if self.connection.is_none() {
             self.fail_waiting();
         }
@@ -104,10 +108,10 @@ impl Lane {
         while let Ok(job) = self.queue.try_recv() {
             self.pending.push_back(job);
         }
-        for job in self.pending.drain(..) {
+        deliver(self.pending.drain(..).map(|job| {
             let unavailable = |_: &Command| Err(WriteError::Unavailable);
-            let _ = job.reply.send(job.commands.iter().map(unavailable).collect());
-        }
+            (job.reply, job.commands.iter().map(unavailable).collect())
+        }));
     }
 
     /// One result for each command.

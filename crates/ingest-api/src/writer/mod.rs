@@ -9,6 +9,7 @@ mod packing;
 mod ticket;
 
 use crate::admission::{Admission, Bounds, Place};
+use crate::desk::Reply;
 use crate::metrics::Metrics;
 use lane::Lane;
 use plg_core::decide::Answer;
@@ -23,7 +24,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ticket::{Claim, Ticket};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Why a command was not recorded, or is not known to be.
@@ -52,10 +53,10 @@ pub type WriteResult = Result<Answer, WriteError>;
 /// Commands of one request for one lane, in order.
 struct Job {
     commands: Vec<Command>,
-    reply: oneshot::Sender<Vec<WriteResult>>,
+    reply: Reply<Vec<WriteResult>>,
     claim: Claim,
     /// Given free with the job.
-    _place: Place,
+    place: Place,
 }
 
 /// What becomes a job: commands of one lane, with their places in the request.
@@ -220,7 +221,7 @@ impl Writer {
         let entrance = &self.entrances[lane];
         let place = entrance.admission.admit(commands.len()).ok_or(WriteError::Overloaded)?;
         let (ticket, reply, claim) = Ticket::new(commands.len());
-        let job = Job { commands, reply, claim, _place: place };
+        let job = Job { commands, reply, claim, place };
         entrance.jobs.send(job).map_err(|_| WriteError::ShuttingDown)?;
         Ok(ticket)
     }

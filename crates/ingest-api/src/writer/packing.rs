@@ -48,10 +48,10 @@ mod tests {
     use super::super::Claim;
     use super::*;
     use crate::admission::Admission;
+    use crate::desk::Reply;
     use plg_core::catalogue::EventType;
     use plg_core::event::{Command, NewEvent};
     use plg_core::ids::{EventId, UserId};
-    use tokio::sync::oneshot;
     use uuid::Uuid;
 
     const NO_LIMIT: usize = usize::MAX;
@@ -72,9 +72,9 @@ mod tests {
         };
         Job {
             commands: hotels.iter().map(command).collect(),
-            reply: oneshot::channel().0,
+            reply: Reply::here().0,
             claim: Claim::default(),
-            _place: Admission::of(1, 1, 1).admit(0).unwrap(),
+            place: Admission::of(1, 1, 1).admit(0).unwrap(),
         }
     }
 
@@ -93,38 +93,38 @@ mod tests {
         batches
     }
 
-    #[test]
-    fn whatever_waits_goes_together_up_to_the_bound() {
+    #[actix_web::test]
+    async fn whatever_waits_goes_together_up_to_the_bound() {
         let waiting = || vec![job("a", &[1]), job("b", &[2, 2]), job("c", &[3]), job("d", &[1])];
         assert_eq!(batches(waiting(), 9, NO_LIMIT), [vec!["a", "b", "c", "d"]]);
         assert_eq!(batches(waiting(), 3, NO_LIMIT), [vec!["a", "b"], vec!["c", "d"]]);
         assert_eq!(batches(waiting(), 2, NO_LIMIT), [vec!["a"], vec!["b"], vec!["c", "d"]]);
     }
 
-    #[test]
-    fn a_job_larger_than_the_bound_goes_alone() {
+    #[actix_web::test]
+    async fn a_job_larger_than_the_bound_goes_alone() {
         let waiting = || vec![job("a", &[1]), job("large", &[1, 1, 1]), job("b", &[1])];
         for max_hotels in [NO_LIMIT, 1, 2] {
             assert_eq!(batches(waiting(), 2, max_hotels), [vec!["a"], vec!["large"], vec!["b"]]);
         }
     }
 
-    #[test]
-    fn a_batch_holds_no_more_hotels_than_it_may() {
+    #[actix_web::test]
+    async fn a_batch_holds_no_more_hotels_than_it_may() {
         let waiting = || vec![job("a1", &[1]), job("b1", &[2]), job("a2", &[1]), job("c1", &[3])];
         assert_eq!(batches(waiting(), 9, 1), [vec!["a1", "a2"], vec!["b1"], vec!["c1"]]);
         assert_eq!(batches(waiting(), 9, 2), [vec!["a1", "b1", "a2"], vec!["c1"]]);
         assert_eq!(batches(waiting(), 9, 3), [vec!["a1", "b1", "a2", "c1"]]);
     }
 
-    #[test]
-    fn a_job_of_more_hotels_than_a_batch_may_hold_goes_alone() {
+    #[actix_web::test]
+    async fn a_job_of_more_hotels_than_a_batch_may_hold_goes_alone() {
         let waiting = vec![job("many", &[1, 2, 3]), job("a", &[1]), job("b", &[2])];
         assert_eq!(batches(waiting, 9, 1), [vec!["many"], vec!["a"], vec!["b"]]);
     }
 
-    #[test]
-    fn no_job_overtakes_another_of_its_hotels() {
+    #[actix_web::test]
+    async fn no_job_overtakes_another_of_its_hotels() {
         // "both" does not fit beside "a1"; "b1" would, but comes after it.
         let waiting = vec![job("a1", &[1]), job("both", &[1, 2]), job("b1", &[2]), job("a2", &[1])];
         assert_eq!(batches(waiting, 9, 1), [vec!["a1"], vec!["both"], vec!["b1"], vec!["a2"]]);

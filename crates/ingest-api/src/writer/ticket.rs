@@ -1,6 +1,7 @@
 //! What a request holds of its job: it waits for the results, but not for ever.
 
 use super::{WriteError, WriteResult};
+use crate::desk::Reply;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,8 +35,8 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// For a job of so many commands that is enqueued now; and what its lane needs of it.
-    pub(super) fn new(commands: usize) -> (Self, oneshot::Sender<Vec<WriteResult>>, Claim) {
-        let (sender, reply) = oneshot::channel();
+    pub(super) fn new(commands: usize) -> (Self, Reply<Vec<WriteResult>>, Claim) {
+        let (sender, reply) = Reply::here();
         let claim = Claim::default();
         let ticket = Self { commands, reply, claim: claim.clone(), enqueued_at: Instant::now() };
         (ticket, sender, claim)
@@ -68,7 +69,7 @@ impl Ticket {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[actix_web::test]
     async fn a_job_that_nobody_takes_is_given_up_for_good() {
         let (ticket, _reply, claim) = Ticket::new(2);
         let results = ticket.results().await;
@@ -76,14 +77,14 @@ mod tests {
         assert!(!claim.take(), "its lane must not record it any more");
     }
 
-    #[tokio::test]
+    #[actix_web::test]
     async fn a_job_that_was_taken_and_not_answered_may_have_been_recorded() {
         let (ticket, _reply, claim) = Ticket::new(1);
         assert!(claim.take());
         assert!(matches!(ticket.results().await[..], [Err(WriteError::OutcomeUnknown)]));
     }
 
-    #[tokio::test]
+    #[actix_web::test]
     async fn a_job_whose_lane_has_died_is_answered_at_once() {
         let (ticket, reply, claim) = Ticket::new(1);
         drop(reply);
