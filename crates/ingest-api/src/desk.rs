@@ -82,12 +82,32 @@ mod tests {
     use super::*;
     use std::thread;
 
-    #[actix_web::test]
-    async fn everybody_gets_his_own_answer() {
-        let (replies, answers): (Vec<_>, Vec<_>) = (0..100).map(|_| Reply::here()).unzip();
-        thread::spawn(move || deliver(replies.into_iter().zip(0..))).join().unwrap();
-        for (index, answer) in answers.into_iter().enumerate() {
-            assert_eq!(answer.await, Ok(index));
+    #[test]
+    fn everybody_gets_his_own_answer() {
+        let (asked, questions) = std::sync::mpsc::channel();
+        let ask = |thread: usize| {
+            let asked = asked.clone();
+            move || {
+                actix_web::rt::System::new().block_on(async {
+                    let (replies, answers): (Vec<_>, Vec<_>) =
+                        (0..50).map(|_| Reply::here()).unzip();
+                    asked.send((thread, replies)).unwrap();
+                    for (index, answer) in answers.into_iter().enumerate() {
+                        assert_eq!(answer.await, Ok((thread, index)));
+                    }
+                });
+            }
+        };
+        let threads: Vec<_> = (0..3).map(|thread| thread::spawn(ask(thread))).collect();
+        let replies = questions.iter().take(threads.len()).flat_map(|(thread, replies)| {
+            replies.into_iter().enumerate().map(move |(index, reply)| (reply, (thread, index)))
+        });
+        let mut replies: Vec<_> = replies.collect();
+        // Those of the threads come in turn.
+        replies.sort_by_key(|(_, (thread, index))| (*index, *thread));
+        deliver(replies);
+        for thread in threads {
+            thread.join().unwrap();
         }
     }
 
@@ -96,6 +116,15 @@ mod tests {
         let (reply, answer) = Reply::<()>::here();
         thread::spawn(move || drop(reply)).join().unwrap();
         assert!(answer.await.is_err());
+    }
+
+    #[actix_web::test]
+    async fn a_thread_that_has_ended_keeps_nobody_from_his_answer() {
+        let ask = || actix_web::rt::System::new().block_on(async { Reply::here().0 });
+        let gone = thread::spawn(ask).join().unwrap();
+        let (reply, answer) = Reply::here();
+        deliver([(gone, 1), (reply, 2)]);
+        assert_eq!(answer.await, Ok(2));
     }
 
     #[test]
