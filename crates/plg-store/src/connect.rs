@@ -32,6 +32,10 @@ const SQLITE_STATEMENTS: usize = 16;
 /// written often, such as the hotels' counters, are copied once for many transactions.
 const SQLITE_CHECKPOINT_PAGES: &str = "16384";
 
+/// What sessions of the services are called in PostgreSQL, and those of the reconciliation.
+const SERVICE_NAME: &str = "plg";
+pub(crate) const ROLLUP_NAME: &str = "plg-rollup";
+
 /// Citus sends a statement where its parameters say, and cannot plan one without them.
 const PLAN_ANEW_ON_CITUS: &str = "select set_config('plan_cache_mode', 'force_custom_plan', false) \
      from pg_extension where extname = 'citus'";
@@ -72,7 +76,8 @@ impl Planning {
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
     let servers = url.servers();
-    let mut options = options(&servers.urls[0], Some(STATEMENT_DEADLINE), Planning::Fresh);
+    let name = SERVICE_NAME;
+    let mut options = options(&servers.urls[0], name, Some(STATEMENT_DEADLINE), Planning::Fresh);
     options.max_connections(max_connections).min_connections(0);
     if url.is_embedded() {
         options.test_before_acquire_if_idle_for(POOL_TRUST);
@@ -92,11 +97,12 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
 /// # Errors
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn single(url: &DatabaseUrl, planning: Planning) -> Result<DatabaseConnection, DbErr> {
-    connect_once(url, |server| options(server, Some(STATEMENT_DEADLINE), planning)).await
+    let deadline = Some(STATEMENT_DEADLINE);
+    connect_once(url, |server| options(server, SERVICE_NAME, deadline, planning)).await
 }
 
-/// Opens one connection as [`single`] does, for statements that may take as long as the caller says
-/// (`None`: for ever). It never creates a SQLite file.
+/// Opens one connection of the reconciliation as [`single`] does, for statements that may take as long as the
+/// caller says (`None`: for ever). It never creates a SQLite file.
 ///
 /// # Errors
 /// When no database answers within [`CONNECT_DEADLINE`], or the SQLite file does not exist.
@@ -106,7 +112,7 @@ pub async fn single_for_long_statements(
     planning: Planning,
 ) -> Result<DatabaseConnection, DbErr> {
     connect_once(url, |server| {
-        let mut options = options(server, statement_deadline, planning);
+        let mut options = options(server, ROLLUP_NAME, statement_deadline, planning);
         options.map_sqlx_sqlite_opts(|sqlite| sqlite_options(sqlite).create_if_missing(false));
         options
     })
@@ -143,6 +149,7 @@ pub(crate) async fn connect_server(
 
 fn options(
     server: &str,
+    name: &'static str,
     statement_deadline: Option<Duration>,
     planning: Planning,
 ) -> ConnectOptions {
@@ -151,7 +158,7 @@ fn options(
     options.map_sqlx_postgres_opts(move |postgres| {
         // Zero is no deadline.
         let deadline = statement_deadline.unwrap_or_default().as_millis().to_string();
-        let postgres = postgres.application_name("plg").options([
+        let postgres = postgres.application_name(name).options([
             ("statement_timeout", deadline.as_str()),
             ("idle_in_transaction_session_timeout", "10000"),
         ]);

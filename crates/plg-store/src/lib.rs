@@ -14,6 +14,7 @@
 //! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |
 //! | [`partitions`], [`retention`] | months of the log: made ahead, and dropped when they are old |
 //! | [`rollup`] | facts and corrections of the reconciliation, and its runs |
+//! | [`traffic`] | whether others are at work |
 //! | [`api_keys`] | service keys |
 //! | [`schema`] | the tables as SeaORM entities |
 //! | [`error`] | what can go wrong, and what that means for the caller |
@@ -35,6 +36,7 @@ pub mod rollup;
 #[expect(missing_docs, reason = "columns are documented with their tables, in migrations")]
 pub mod schema;
 pub mod seats;
+pub mod traffic;
 mod url;
 pub mod usage;
 

@@ -6,6 +6,7 @@
 
 use crate::chunk::patiently;
 use crate::connections::Connections;
+use crate::pace::Pace;
 use crate::run::Options;
 use futures_util::TryStreamExt as _;
 use plg_core::reconcile::{Verdict, reconcile as decide};
@@ -58,8 +59,13 @@ impl<T> Ahead<T> {
 }
 
 /// Counts the events of all hotel-months in scope, in order of their keys, chunk by chunk, and decides.
-pub(crate) fn count(db: &Connections, options: &Options) -> Ahead<Vec<(Reading, Verdict)>> {
-    let mut found = find(&db.search, &options.scope, options.read_chunk.max(1));
+pub(crate) fn count(
+    db: &Connections,
+    options: &Options,
+    pace: Pace,
+) -> Ahead<Vec<(Reading, Verdict)>> {
+    let size = options.read_chunk.max(1);
+    let mut found = find(&db.search, &options.scope, size);
     let (db, full) = (db.count.clone(), options.scope.full);
     Ahead::start(COUNTED_AHEAD, move |counted| async move {
         loop {
@@ -68,13 +74,16 @@ pub(crate) fn count(db: &Connections, options: &Options) -> Ahead<Vec<(Reading, 
                 StoreError::Unavailable(format!("the search gave no answer within {seconds} s"))
             })?;
             let Some(keys) = next? else { return Ok(()) };
-            let mut readings = patiently(|| rollup::read(&db, &keys, full)).await?;
-            // The database answers in any order.
-            readings.sort_unstable_by_key(|reading| reading.key);
-            let decided = readings.into_iter().map(|reading| (reading, decide(&reading.facts)));
-            if counted.send(decided.collect()).await.is_err() {
-                // The run has ended.
-                return Ok(());
+            let mut left = keys.as_slice();
+            while let Some(keys) = pace.take(&mut left, size) {
+                let mut readings = patiently(|| rollup::read(&db, keys, full)).await?;
+                // The database answers in any order.
+                readings.sort_unstable_by_key(|reading| reading.key);
+                let decided = readings.into_iter().map(|reading| (reading, decide(&reading.facts)));
+                if counted.send(decided.collect()).await.is_err() {
+                    // The run has ended.
+                    return Ok(());
+                }
             }
         }
     })

@@ -19,11 +19,13 @@ pub mod arguments;
 mod chunk;
 pub mod connections;
 mod figures;
+mod pace;
 pub mod report;
 pub mod retain;
 pub mod run;
 pub mod stop;
 
 pub use connections::Connections;
+pub use pace::Bites;
 pub use run::{Options, Progress, RunError, reconcile};
 pub use stop::Stop;

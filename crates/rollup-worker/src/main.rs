@@ -6,7 +6,7 @@ use plg_service::{Settings, SystemClock};
 use plg_store::rollup::runs::Run;
 use rollup_worker::arguments::{Arguments, Reconcile, Retain, Task};
 use rollup_worker::report::{self, Terminal};
-use rollup_worker::{Connections, Options, Stop, reconcile, retain};
+use rollup_worker::{Bites, Connections, Options, Stop, reconcile, retain};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -60,6 +60,9 @@ fn tell_settings() -> Result<(), String> {
     Ok(())
 }
 
+/// How often a run looks whether the services are at work.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
+
 fn start() -> Result<(Settings, Log), String> {
     let settings = Settings::load().map_err(|e| e.to_string())?;
     let log = logging::start(&settings.log)?;
@@ -78,6 +81,11 @@ async fn run(arguments: &Reconcile) -> Result<Run, String> {
         read_chunk: settings.rollup.read_chunk,
         write_chunk: settings.rollup.write_chunk,
         pause: Duration::from_millis(settings.rollup.pause_ms),
+        beside_traffic: Some(Bites {
+            size: settings.rollup.busy_chunk,
+            pause: Duration::from_millis(settings.rollup.busy_pause_ms),
+            look_every: LOOK_PAUSE,
+        }),
     };
     let mut terminal = Terminal::default();
     let result = reconcile(&db, &options, &SystemClock, &mut terminal, &stop).await;

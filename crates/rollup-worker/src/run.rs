@@ -8,6 +8,7 @@ use crate::ahead;
 use crate::chunk::{Verdicts, Work, Write, now};
 use crate::connections::Connections;
 use crate::figures;
+use crate::pace::{Bites, Lookout, Pace};
 use crate::stop::Stop;
 use plg_core::ids::HotelId;
 use plg_core::reconcile::Verdict;
@@ -35,6 +36,8 @@ pub struct Options {
     pub write_chunk: usize,
     /// Pause after each transaction.
     pub pause: Duration,
+    /// What is done at once instead while the services are at work; `None` goes on as if they were not.
+    pub beside_traffic: Option<Bites>,
 }
 
 /// Is told how a run comes along. Every method does nothing unless it is implemented.
@@ -106,7 +109,10 @@ pub async fn reconcile(
         error: None,
     };
     let work = Work { db: &db.work, clock, run_id: run.run_id };
-    let mut worker = Worker { db, work, options, progress, stop, run, last_hotel: None };
+    let pace = Pace::new(options.beside_traffic);
+    let lookout = Lookout::new(pace.clone());
+    let mut worker =
+        Worker { db, work, options, pace, lookout, progress, stop, run, last_hotel: None };
     match worker.go().await {
         Ok(()) => Ok(worker.run),
         Err(cause) => {
@@ -120,6 +126,8 @@ struct Worker<'a, P> {
     db: &'a Connections,
     work: Work<'a>,
     options: &'a Options,
+    pace: Pace,
+    lookout: Lookout,
     progress: &'a mut P,
     stop: &'a Stop,
     run: Run,
@@ -128,6 +136,7 @@ struct Worker<'a, P> {
 
 impl<P: Progress> Worker<'_, P> {
     async fn go(&mut self) -> Result<(), Cause> {
+        self.lookout.look(self.work.db).await?;
         if !self.options.dry_run {
             self.work.prepare_months().await?;
         }
@@ -139,14 +148,16 @@ impl<P: Progress> Worker<'_, P> {
         {
             self.progress.total(total);
         }
-        let mut counted = ahead::count(self.db, self.options);
+        self.lookout.look(self.work.db).await?;
+        let mut counted = ahead::count(self.db, self.options, self.pace.clone());
         loop {
             let chunk = tokio::select! {
                 chunk = counted.next() => chunk?,
                 () = self.stop.requested() => return Err(Cause::Stopped),
             };
             let Some(verdicts) = chunk else { break };
-            for portion in verdicts.chunks((*write_chunk).max(1)) {
+            let mut left = verdicts.as_slice();
+            while let Some(portion) = self.pace.take(&mut left, *write_chunk) {
                 if *dry_run {
                     self.note(portion).await?;
                 } else {
@@ -186,7 +197,8 @@ impl<P: Progress> Worker<'_, P> {
     ) -> Result<(), Cause> {
         figures::add(&mut self.run.figures, more);
         self.progress.advanced(&self.run.figures, verified);
-        match timeout(self.options.pause, self.stop.requested()).await {
+        self.lookout.glance(self.work.db).await?;
+        match timeout(self.pace.pause(self.options.pause), self.stop.requested()).await {
             Ok(()) => Err(Cause::Stopped),
             Err(_) => Ok(()),
         }

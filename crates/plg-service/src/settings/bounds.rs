@@ -22,6 +22,8 @@ impl Settings {
         check("writer.batch", writer.batch, 1, 1_000, "1 to 1000")?;
         check("rollup.read_chunk", rollup.read_chunk, 1, 10_000, "1 to 10000")?;
         check("rollup.write_chunk", rollup.write_chunk, 1, 2_000, "1 to 2000")?;
+        check("rollup.busy_chunk", rollup.busy_chunk, 1, 2_000, "1 to 2000")?;
+        check("rollup.busy_pause_ms", millis(rollup.busy_pause_ms), 0, 1_000, "0 to 1000")?;
         let connections = usize::try_from(self.database.read_connections).unwrap_or(usize::MAX);
         check("database.read_connections", connections, 1, 1_000, "1 to 1000")?;
         let limits = &self.rate_limit;

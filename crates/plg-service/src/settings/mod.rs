@@ -133,6 +133,10 @@ pub struct RollupSettings {
     pub write_chunk: usize,
     /// Pause between transactions, in milliseconds.
     pub pause_ms: u64,
+    /// Hotel-months counted, and written, at once while the services are at work.
+    pub busy_chunk: usize,
+    /// Pause after each of those, in milliseconds.
+    pub busy_pause_ms: u64,
 }
 
 /// What is logged, and how.

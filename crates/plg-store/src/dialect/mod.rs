@@ -9,9 +9,12 @@
 //! | placeholders | `$1` | `?` |
 //! | JSON | `jsonb` | text |
 //! | a count beside each row | `LATERAL` | `GROUP BY` |
+//! | whether others are at work | `pg_stat_activity` | `data_version` |
 
+mod activity;
 mod rows;
 
+pub(crate) use activity::activity;
 pub(crate) use rows::Rows;
 
 use plg_core::ids::HotelId;

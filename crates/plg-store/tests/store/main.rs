@@ -13,3 +13,4 @@ mod plans;
 mod schema;
 mod servers;
 mod support;
+mod traffic;

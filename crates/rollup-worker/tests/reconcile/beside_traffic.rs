@@ -4,12 +4,18 @@ use crate::process::Worker;
 use crate::support::{Books, full, incremental};
 use chrono::TimeDelta;
 use plg_core::ids::HotelId;
-use plg_testkit::commands::{Workload, add_seat, hotel};
+use plg_core::reconcile::Verdict;
+use plg_store::rollup::runs::Figures;
+use plg_store::rollup::{Reading, Scope};
+use plg_testkit::commands::{Workload, add_seat, click, hotel};
 use plg_testkit::{Backend, Replica, TestApp, ledger};
+use rollup_worker::{Bites, Options, Progress, Stop};
 use rstest::rstest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use tokio::task::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, block_in_place};
 
 const HOTELS: [HotelId; 4] = [hotel(1), hotel(2), hotel(3), hotel(4)];
 const WRITERS: u64 = 2;
@@ -126,4 +132,57 @@ async fn the_service_answers_everybody_while_the_worker_runs(
     for hotel in HOTELS {
         assert_eq!(app.api.used(hotel.0, "imports").await, 40);
     }
+}
+
+/// Notes how much is written at once, and has something recorded each time.
+struct Passers<'a> {
+    books: &'a Books,
+    at_once: Vec<usize>,
+}
+
+impl Progress for Passers<'_> {
+    fn advanced(&mut self, _: &Figures, verified: &[&(Reading, Verdict)]) {
+        self.at_once.push(verified.len());
+        let click = [click(hotel(99))];
+        block_in_place(|| Handle::current().block_on(self.books.record(&click)));
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_takes_small_bites_while_the_services_are_at_work(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let hotels = (1..=6).map(hotel).collect::<Vec<_>>();
+    let books = Books::of(backend, &hotels).await;
+    let bites = Bites { size: 1, pause: Duration::ZERO, look_every: Duration::ZERO };
+    for (beside_traffic, expected) in [(None, vec![2, 2, 2]), (Some(bites), vec![2, 1, 1, 1, 1])] {
+        let mut passers = Passers { books: &books, at_once: Vec::new() };
+        let scope = Scope { hotels: hotels.clone(), ..full().scope };
+        let options = Options { beside_traffic, scope, ..full() };
+        books.try_reconcile(&options, &mut passers, &Stop::default()).await.unwrap();
+        assert_eq!(passers.at_once, expected);
+    }
+    books.assert_balanced().await;
+}
+
+struct Counted(Vec<usize>);
+
+impl Progress for Counted {
+    fn advanced(&mut self, _: &Figures, verified: &[&(Reading, Verdict)]) {
+        self.0.push(verified.len());
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_alone_takes_whole_chunks(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = Books::of(backend, &HOTELS).await;
+    let bites = Bites { size: 1, pause: Duration::ZERO, look_every: Duration::ZERO };
+    let mut counted = Counted(Vec::new());
+    let options = Options { beside_traffic: Some(bites), ..full() };
+    books.try_reconcile(&options, &mut counted, &Stop::default()).await.unwrap();
+    assert_eq!(counted.0, [2, 2]);
 }

@@ -40,6 +40,7 @@ pub(crate) fn options() -> Options {
         read_chunk: 4,
         write_chunk: 2,
         pause: Duration::ZERO,
+        beside_traffic: None,
     }
 }
 

@@ -1,0 +1,23 @@
+//! What tells that others were at work on the database.
+
+use super::Sql;
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+/// Asks for a number that changes when other programs have worked, and not by what the reconciliation does itself.
+///
+/// PostgreSQL tells when their sessions last began or ended a statement, to whoever has the same role or is a member
+/// of `pg_read_all_stats`; what Citus's nodes do for a session is not told apart from that. SQLite counts, for each connection, the commits of all others: ask on the one that writes.
+pub(crate) fn activity(db: &impl ConnectionTrait, own_name: &str) -> Statement {
+    match db.get_database_backend() {
+        DbBackend::Postgres => Sql::new(
+            db,
+            "select cast(extract(epoch from max(state_change)) * 1000000 as bigint) \
+             from pg_stat_activity where datname = current_database() \
+             and backend_type = 'client backend' \
+             and application_name not like 'citus\\_%' and application_name <> ",
+        )
+        .bind(own_name)
+        .statement(),
+        _ => Sql::new(db, "select data_version from pragma_data_version").statement(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Whoever can wait sees that others are at work.
+
+use crate::support::Store;
+use plg_store::connect::{Planning, begin_write, single_for_long_statements};
+use plg_store::traffic::Traffic;
+use plg_testkit::Backend;
+use plg_testkit::commands::{click, hotel};
+use rstest::rstest;
+use sea_orm::ConnectionTrait as _;
+
+#[rstest]
+#[tokio::test]
+async fn others_are_seen_and_the_reconciliation_itself_is_not(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let store = Store::new(backend).await;
+    store.record(&[click(hotel(1))]).await;
+    let url = store.database.url().parse().unwrap();
+    let own = single_for_long_statements(&url, None, Planning::Keyed).await.unwrap();
+    let mut traffic = Traffic::default();
+    assert!(!traffic.look(&own).await.unwrap(), "the first look cannot tell");
+
+    let counting = single_for_long_statements(&url, None, Planning::Fresh).await.unwrap();
+    counting.execute_unprepared("select count(*) from usage_monthly").await.unwrap();
+    let writing = begin_write(&own).await.unwrap();
+    writing.execute_unprepared("update usage_monthly set rollup_version = 7").await.unwrap();
+    writing.commit().await.unwrap();
+    assert!(!traffic.look(&own).await.unwrap(), "these were our own");
+
+    for _ in 0..2 {
+        store.record(&[click(hotel(1))]).await;
+        assert!(traffic.look(&own).await.unwrap(), "somebody has recorded");
+        assert!(!traffic.look(&own).await.unwrap(), "nobody has, since");
+    }
+}
