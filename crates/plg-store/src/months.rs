@@ -224,12 +224,9 @@ pub(crate) fn set(db: &impl ConnectionTrait, hotels: &[HotelState]) -> Sql {
         .big_int("active_users", hotels.iter().map(|h| h.counters.active_users))
         .big_int("last_seq", hotels.iter().map(|h| h.last_seq))
         .instant("last", hotels.iter().map(|h| h.last_recorded_at.unwrap_or_default()));
-    Sql::new(
-        db,
-        "update usage_monthly as u set imports = t.imports, exports = t.exports, \
-         active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = t.last from ",
-    )
-    .rows(rows)
-    .text(" where u.hotel_id = t.hotel_id and u.month = t.month")
-    .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
+    let what = "usage_monthly as u set imports = t.imports, exports = t.exports, \
+                active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = t.last";
+    Sql::update(db, what, rows)
+        .text(" where u.hotel_id = t.hotel_id and u.month = t.month")
+        .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
 }

@@ -8,6 +8,7 @@
 //! | several writes | one statement of several CTEs | several statements, sent as one |
 //! | placeholders | `$1` | `?` |
 //! | JSON | `jsonb` | text |
+//! | a statement that fails | is taken back | is left half done: the transaction is rolled back |
 //! | a count beside each row | `LATERAL` | `GROUP BY` |
 //! | whether others are at work | `pg_stat_activity` | `data_version` |
 
@@ -73,7 +74,7 @@ impl Sql {
     /// A single one is inserted as `VALUES`. Citus sends that to its node, but carries rows that come from a
     /// SELECT by way of the coordinator, which takes it five times as long.
     pub(crate) fn insert(db: &impl ConnectionTrait, into: &str, values: &str, rows: Rows) -> Self {
-        let mut insert = Self::new(db, &format!("insert into {into} "));
+        let mut insert = Self::new(db, &format!("insert {}into {into} ", or_fail(db)));
         if rows.len() == 1 {
             insert.parts.push(Part::Text("values (".to_owned()));
             rows.push_into_expression(values, &mut insert.parts);
@@ -81,6 +82,11 @@ impl Sql {
         }
         // SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
         insert.text(&format!("select {values} from ")).rows(rows).text(" where true")
+    }
+
+    /// Updates a table with its alias and what is set, `usage_monthly as u set imports = t.imports`, from rows.
+    pub(crate) fn update(db: &impl ConnectionTrait, what: &str, rows: Rows) -> Self {
+        Self::new(db, &format!("update {}{what} from ", or_fail(db))).rows(rows)
     }
 
     /// `column` is one of `ids`, which are not empty. A single one is compared with `=`: of an array, Citus
@@ -158,6 +164,15 @@ impl Sql {
         let (mut text, mut values) = (String::new(), Vec::new());
         render(self.backend, self.parts, &mut text, &mut values);
         Statement::from_sql_and_values(self.backend, text, values)
+    }
+}
+
+/// What a statement does when it cannot go on. SQLite would take back what it has done so far, and writes an undo log
+/// of each for that. Whoever sees an error rolls the transaction back.
+fn or_fail(db: &impl ConnectionTrait) -> &'static str {
+    match db.get_database_backend() {
+        DbBackend::Postgres => "",
+        _ => "or fail ",
     }
 }
 
