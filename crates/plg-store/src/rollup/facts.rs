@@ -26,8 +26,8 @@ pub async fn candidates<'db, C: ConnectionTrait + StreamTrait>(
     let rows = db.stream_raw(statement).await?;
     Ok(rows.map(|row| {
         let row = row?;
-        let hotel_id = HotelId(row.try_get("", "hotel_id")?);
-        Ok(HotelMonth { hotel_id, month: month_of(row.try_get("", "month")?)? })
+        let mut row = InOrder::of(&row);
+        Ok(HotelMonth { hotel_id: HotelId(row.take()?), month: month_of(row.take()?)? })
     }))
 }
 
@@ -53,9 +53,12 @@ fn select_candidates(
     sql = if scope.full {
         sql.text("month >= ").text(FIRST_KEPT_MONTH)
     } else {
+        // PostgreSQL takes most rows for different, of which it would hand one after the other to a single reader. Of
+        // a CASE it expects few, as they are, and reads the table with several.
         sql.text(
-            "(last_seq > rolled_seq or imports <> verified_imports or exports <> verified_exports \
-             or active_users <> verified_active_users)",
+            "case when last_seq > rolled_seq or imports <> verified_imports \
+             or exports <> verified_exports or active_users <> verified_active_users \
+             then 1 else 0 end = 1",
         )
     };
     if let Some(month) = scope.month {
