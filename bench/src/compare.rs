@@ -69,7 +69,7 @@ impl Bench {
         settings: &[(&str, &str)],
         shape: impl FnOnce(Load) -> Load,
     ) -> (Outcome, f64) {
-        let url = self.place.database(kind).await;
+        let url = self.place.only_database(kind).await;
         let server = serve(&url, settings);
         let load = shape(load(server.address, CONNECTIONS, HOTELS, self.duration));
         let outcome = run_load(&load).await;
@@ -83,7 +83,7 @@ impl Bench {
         let hotels = hotels.to_string();
         let mut best: f64 = 0.0;
         for clients in PGBENCH_CLIENTS {
-            let url = self.place.database(Kind::Postgres).await;
+            let url = self.place.only_database(Kind::Postgres).await;
             self.partition(&url).await;
             let variables = [("hotels", hotels.as_str())];
             let result =
@@ -145,7 +145,7 @@ impl Bench {
         let alone = |load| Load { connections: 1, ..load };
         let (ours, _) = self.measure(Kind::Postgres, &[], alone).await;
         self.figures.note("lonely p50 ms", ours.quantile_ms(0.5));
-        let url = self.place.database(Kind::Postgres).await;
+        let url = self.place.only_database(Kind::Postgres).await;
         self.partition(&url).await;
         let variables = [("hotels", "1000")];
         let theirs = pgbench(&self.place, &url, "action.sql", 1, self.duration, &variables);
@@ -156,14 +156,14 @@ impl Bench {
         let arrays = |load| Load { what: What::Array, connections: 8, ..load };
         let (ours, _) = self.measure(Kind::Postgres, &[], arrays).await;
         self.figures.note("array events/s", ours.rate * ITEMS as f64);
-        let url = self.place.database(Kind::Postgres).await;
+        let url = self.place.only_database(Kind::Postgres).await;
         self.partition(&url).await;
         let theirs = pgbench(&self.place, &url, "bulk.sql", 8, self.duration, &[]);
         self.figures.note("bulk SQL events/s", theirs.rate * ITEMS as f64);
     }
 
     async fn reads(&mut self) {
-        let url = self.place.database(Kind::Postgres).await;
+        let url = self.place.only_database(Kind::Postgres).await;
         let start = Instant::now();
         let server = serve(&url, &[]);
         self.figures.note("start to listening ms", start.elapsed().as_secs_f64() * 1000.0);

@@ -60,9 +60,23 @@ impl Place {
         db.close().await.expect("closes");
     }
 
+    /// A new, migrated database, and no other: the server would go on vacuuming what earlier measurements have
+    /// left, and the system writing it to the disk.
+    pub(crate) async fn only_database(&self, kind: Kind) -> String {
+        let db = Database::connect(self.cluster.url("postgres")).await.expect("connects");
+        for number in 0..self.number.load(Ordering::Relaxed) {
+            let drop = format!("drop database if exists {} with (force)", name(number));
+            ledger::damage(&db, &drop).await;
+        }
+        ledger::damage(&db, "checkpoint").await;
+        db.close().await.expect("closes");
+        assert!(Command::new("sync").status().expect("sync runs").success(), "sync failed");
+        self.database(kind).await
+    }
+
     /// A new, migrated database.
     pub(crate) async fn database(&self, kind: Kind) -> String {
-        let name = format!("bench_{}", self.number.fetch_add(1, Ordering::Relaxed));
+        let name = name(self.number.fetch_add(1, Ordering::Relaxed));
         let url = match kind {
             Kind::Sqlite => {
                 format!("sqlite://{}?mode=rwc", self.folder.join(format!("{name}.db")).display())
@@ -87,6 +101,10 @@ impl Place {
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+fn name(number: u32) -> String {
+    format!("bench_{number}")
 }
 
 impl Drop for Place {
