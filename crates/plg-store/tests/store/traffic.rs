@@ -7,6 +7,31 @@ use plg_testkit::Backend;
 use plg_testkit::commands::{click, hotel};
 use rstest::rstest;
 use sea_orm::ConnectionTrait as _;
+use sea_orm::sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
+
+/// A program that does nothing but what it is told: a pool would try a connection once more that it got back.
+enum Stranger {
+    Postgres(PgConnection),
+    Sqlite(SqliteConnection),
+}
+
+impl Stranger {
+    async fn to(store: &Store) -> Self {
+        let url = store.database.url();
+        match store.database.backend {
+            Backend::Postgres => Self::Postgres(PgConnection::connect(url).await.unwrap()),
+            Backend::Sqlite => Self::Sqlite(SqliteConnection::connect(url).await.unwrap()),
+        }
+    }
+
+    async fn work(&mut self) {
+        let work = "update usage_monthly set rollup_version = rollup_version + 1";
+        match self {
+            Self::Postgres(db) => drop(db.execute(work).await.unwrap()),
+            Self::Sqlite(db) => drop(db.execute(work).await.unwrap()),
+        }
+    }
+}
 
 #[rstest]
 #[tokio::test]
@@ -15,6 +40,9 @@ async fn others_are_seen_and_the_reconciliation_itself_is_not(
 ) {
     let store = Store::new(backend).await;
     store.record(&[click(hotel(1))]).await;
+    store.db.clone().close().await.unwrap();
+    let mut stranger = Stranger::to(&store).await;
+    stranger.work().await;
     let url = store.database.url().parse().unwrap();
     let own = single_for_long_statements(&url, None, Planning::Keyed).await.unwrap();
     let mut traffic = Traffic::default();
@@ -28,8 +56,8 @@ async fn others_are_seen_and_the_reconciliation_itself_is_not(
     assert!(!traffic.look(&own).await.unwrap(), "these were our own");
 
     for _ in 0..2 {
-        store.record(&[click(hotel(1))]).await;
-        assert!(traffic.look(&own).await.unwrap(), "somebody has recorded");
+        stranger.work().await;
+        assert!(traffic.look(&own).await.unwrap(), "somebody has worked");
         assert!(!traffic.look(&own).await.unwrap(), "nobody has, since");
     }
 }
