@@ -68,7 +68,10 @@ impl Lookout {
     /// Looks, on the connection that writes. The first look cannot tell.
     pub(crate) async fn look(&mut self, db: &DatabaseConnection) -> Result<(), StoreError> {
         if let Some(bites) = self.pace.bites {
-            self.pace.is_busy.store(self.traffic.look(db).await?, Ordering::Relaxed);
+            let is_busy = self.traffic.look(db).await?;
+            if self.pace.is_busy.swap(is_busy, Ordering::Relaxed) != is_busy {
+                tracing::debug!(is_busy, "the services began, or ended, to be at work");
+            }
             self.next = Instant::now() + bites.look_every;
         }
         Ok(())

@@ -6,7 +6,8 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 /// Asks for a number that changes when other programs have worked, and not by what the reconciliation does itself.
 ///
 /// PostgreSQL tells when their sessions last began or ended a statement, to whoever has the same role or is a member
-/// of `pg_read_all_stats`; what Citus's nodes do for a session is not told apart from that. SQLite counts, for each connection, the commits of all others: ask on the one that writes.
+/// of `pg_read_all_stats`. What Citus's nodes do among themselves they do for a session that is there, too; some of it
+/// for our own. SQLite counts, for each connection, the commits of all others: ask on the one that writes.
 pub(crate) fn activity(db: &impl ConnectionTrait, own_name: &str) -> Statement {
     match db.get_database_backend() {
         DbBackend::Postgres => Sql::new(
