@@ -298,3 +298,26 @@ async fn somebody_waits(t: &Store) -> bool {
                    where wait_event_type = 'Lock' and datname = current_database()";
     t.database.backend == Backend::Sqlite || ledger::number(&t.db, waiting).await > 0
 }
+
+/// SQLite leaves a statement half done when it fails.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_fails_half_way_leaves_nothing(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.record(&[import(HOTEL, "job-1")]).await;
+    let stray = "insert into product_event (hotel_id, month, seq, event_type, user_id, day, recorded_at) \
+                 select hotel_id, month, 3, event_type, user_id, day, recorded_at from product_event";
+    ledger::damage(&t.db, stray).await;
+    let before = t.contents().await;
+    let batch = [import(HOTEL, "job-2"), import(HOTEL, "job-3")];
+
+    let failed = plg_store::record_batch(&t.db, &t.plans, || t.now(), &batch).await;
+
+    assert!(failed.is_err(), "the second one's place is taken");
+    assert_eq!(t.contents().await, before);
+    ledger::damage(&t.db, "delete from product_event where seq = 3").await;
+    assert_eq!(t.record(&batch).await, [Outcome::Recorded; 2]);
+    t.assert_balanced().await;
+}
