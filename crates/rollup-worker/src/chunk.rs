@@ -149,11 +149,7 @@ where
 {
     let mut attempt = 1;
     loop {
-        let result = timeout(ATTEMPT_DEADLINE, step()).await.unwrap_or_else(|_| {
-            let seconds = ATTEMPT_DEADLINE.as_secs();
-            Err(StoreError::Unavailable(format!("no answer within {seconds} s")))
-        });
-        match result {
+        match in_time(step()).await {
             Err(error) if error.is_conflict() && attempt < ATTEMPTS => {
                 tracing::debug!(%error, attempt, "stood in another's way, trying again");
                 sleep(ATTEMPT_PAUSE * attempt).await;
@@ -162,6 +158,16 @@ where
             result => return result,
         }
     }
+}
+
+/// Gives a database up that does not answer.
+pub(crate) async fn in_time<T>(
+    step: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(ATTEMPT_DEADLINE, step).await.unwrap_or_else(|_| {
+        let seconds = ATTEMPT_DEADLINE.as_secs();
+        Err(StoreError::Unavailable(format!("no answer within {seconds} s")))
+    })
 }
 
 /// To the microsecond, as it will be read again.
