@@ -89,6 +89,8 @@ impl Effort {
 }
 
 fn main() {
+    // The load's connections are files, too.
+    plg_service::open_files::make_room(8192).expect("room for connections");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

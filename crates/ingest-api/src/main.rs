@@ -6,7 +6,7 @@ mod keys;
 use clap::Parser;
 use ingest_api::Application;
 use keys::KeysCommand;
-use plg_service::{Settings, SystemClock, logging};
+use plg_service::{Settings, SystemClock, logging, open_files};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -79,7 +79,17 @@ fn check_health() -> Result<(), Error> {
 
 fn serve() -> Result<(), Error> {
     let settings = Settings::load()?;
+    let connections = settings.server.all_connections();
+    let files = open_files::make_room(connections)?;
     let _log = logging::start(&settings.log)?;
+    if files < connections {
+        tracing::warn!(
+            connections,
+            files,
+            "the system lets the service open fewer files than server.connections on all threads: raise its hard limit of \
+             open files, or lower server.connections"
+        );
+    }
     // The lanes' runtime. HTTP is served by threads of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

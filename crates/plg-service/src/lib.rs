@@ -3,6 +3,7 @@
 pub mod access;
 pub mod clock;
 pub mod logging;
+pub mod open_files;
 pub mod settings;
 
 pub use clock::{Clock, SharedClock, SystemClock};

@@ -9,6 +9,7 @@ mod load;
 mod log;
 mod lost_commit;
 mod neighbours;
+mod open_files;
 mod outage;
 mod overload;
 mod proxy;

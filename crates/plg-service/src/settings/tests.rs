@@ -1,0 +1,55 @@
+//! What is read, told and refused.
+
+use super::*;
+
+#[test]
+fn the_defaults_are_usable() {
+    let settings = Settings::defaults().unwrap();
+    assert!(settings.database.url.is_embedded());
+    assert_eq!(settings.server.port, 8080);
+    assert_eq!(settings.plans.default_plan(), "standard");
+}
+
+#[test]
+fn secrets_are_read_by_who_needs_them() {
+    let settings = Sources::of_text("[access]\nroot_key_file = \"/nowhere\"").unwrap();
+    let complaint = settings.settings().unwrap().access.with_secrets().unwrap_err().to_string();
+    assert!(complaint.contains("access.root_key") && complaint.contains("/nowhere"));
+}
+
+#[test]
+fn what_is_used_is_told_without_secrets() {
+    let text = "[access]\nroot_key = \"007-secret\"\n[server]\nport = 81\n\
+                [database]\nurl = \"postgres://plg:geheim@db/plg\"\n[plans.gold]\nimports = 1\n\
+                exports = \"unlimited\"\nactive_users = 0";
+    let told = Sources::of_text(text).unwrap().describe().unwrap();
+    assert!(!told.contains("007") && !told.contains("geheim"), "{told}");
+    assert_eq!(told.matches("[access]").count(), 1, "{told}");
+    for line in ["[server]", "port = 81 ", "root_key = \"***\"", "[plans.gold]"] {
+        assert!(told.contains(line), "no {line}: {told}");
+    }
+    assert!(told.contains("exports = \"unlimited\"") && told.contains("plg:***@db"), "{told}");
+}
+
+#[test]
+fn unknown_keys_and_bad_values_are_errors() {
+    let with = |text: &str| {
+        let settings = Sources::of_text(text).and_then(|sources| sources.settings());
+        settings.unwrap_err().to_string()
+    };
+    let complaint = with("[server]\nprot = 1");
+    assert!(complaint.contains("server.prot (PLG__SERVER__PROT)"), "{complaint}");
+    assert!(complaint.contains("did you mean server.port (PLG__SERVER__PORT)?"), "{complaint}");
+    assert!(with("[servr]\ndrain_seconds = 1").contains("mean server.drain_seconds"));
+    assert!(with("[plans.gold]\nimport = 1").contains("mean plans.gold.imports"));
+    let complaint = with("[weather]\nrainy = true");
+    assert!(complaint.contains("weather.rainy") && !complaint.contains("mean"), "{complaint}");
+    assert!(with("[server]\nport = 99999").contains("server.port"));
+    assert!(with("[writer]\nbatch = 0").contains("writer.batch must be 1 to 1000, got 0"));
+    let complaint = with("[traces]\nsample_ratio = 1.5");
+    assert!(complaint.contains("traces.sample_ratio must be 0 to 1, got 1.5"), "{complaint}");
+    assert!(with("[traces]\nsample_ratio = nan").contains("got NaN"));
+    assert!(with("[plans.standard]\nimports = -1").contains("-1"));
+    assert!(with("[plans]\ndefault = \"gold\"").contains("gold"));
+    assert!(with("[database]\nurl = \"mysql://x\"").contains("postgres://"));
+}
