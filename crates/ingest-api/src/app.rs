@@ -23,10 +23,11 @@ use sea_orm::{DatabaseConnection, DbErr};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Connections waiting to be accepted.
-const BACKLOG: u32 = 1024;
+/// Connections waiting to be accepted; Linux grants `net.core.somaxconn` at the most.
+const BACKLOG: u32 = 4096;
 /// How long a request's head may take to arrive.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -143,7 +144,6 @@ impl Application {
                 .default_service(web::to(not_found))
         };
         let mut server = HttpServer::new(app)
-            .backlog(BACKLOG)
             .max_connections(settings.server.connections)
             .client_request_timeout(HEAD_DEADLINE)
             .disable_signals()
@@ -265,10 +265,17 @@ impl Stopper {
 
 fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
     let address = SocketAddr::new(host, port);
-    let listen_error = |cause| StartError::Listen { address, cause };
-    let listener = TcpListener::bind(address).map_err(listen_error)?;
-    let address = listener.local_addr().map_err(listen_error)?;
-    Ok((listener, address))
+    // Not the standard library's `bind`, which lets 128 wait: of those who connect at once when a service starts, the
+    // others would be dropped without a word, and try again after a second.
+    let try_to_listen = || {
+        let socket = if host.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    try_to_listen().map_err(|cause| StartError::Listen { address, cause })
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

@@ -10,8 +10,8 @@ use tokio::task::block_in_place;
 /// Starts `$PROGRAM` with a soft limit of 128 and a hard one of 4,096.
 const FEW_OPEN_FILES: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes/few_open_files.sh");
-/// More than the soft limit, and than the kernel has room for when a process starts.
-const CONNECTIONS: usize = 300;
+/// More than the soft limit.
+const CONNECTIONS: usize = 160;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_soft_limit_is_raised_and_there_is_room_for_all_connections_from_the_start() {
