@@ -28,9 +28,9 @@ const SQLITE_CACHE: &str = "-8192";
 /// Statements that a connection keeps prepared. Few come again: those of a batch differ with the number
 /// of its rows, and are large.
 const SQLITE_STATEMENTS: usize = 16;
-/// Pages in the write-ahead log before they are copied to the database, 64 MiB: pages that are
+/// Pages in the write-ahead log before who writes copies them to the database, 64 MiB: pages that are
 /// written often, such as the hotels' counters, are copied once for many transactions.
-const SQLITE_CHECKPOINT_PAGES: &str = "16384";
+pub(crate) const SQLITE_LOG_PAGES: i64 = 16_384;
 
 /// What sessions of the services are called in PostgreSQL, and those of the reconciliation.
 const SERVICE_NAME: &str = "plg";
@@ -187,7 +187,7 @@ fn sqlite_options(sqlite: SqliteConnectOptions) -> SqliteConnectOptions {
         // written for that, and never read.
         .pragma("temp_store", "memory")
         .statement_cache_capacity(SQLITE_STATEMENTS)
-        .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_PAGES)
+        .pragma("wal_autocheckpoint", SQLITE_LOG_PAGES.to_string())
 }
 
 /// Begins a transaction that will write.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`connect`] | opens pools and single connections, as each database wants them |
 //! | `url`, `primary` | where the database is, and which of several servers takes writes |
+//! | [`checkpoint`] | keeps SQLite's log short beside who writes |
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
 //! | `months` | the hotel-months while something is recorded: locking, opening and writing them |
 //! | [`usage`] | the hotel-months as they are read |
@@ -20,6 +21,7 @@
 //! | [`error`] | what can go wrong, and what that means for the caller |
 
 pub mod api_keys;
+pub mod checkpoint;
 pub mod commit;
 pub mod connect;
 mod dialect;

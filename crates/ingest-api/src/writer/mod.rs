@@ -18,7 +18,7 @@ use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
 use plg_service::SharedClock;
 use plg_service::settings::WriterSettings;
-use plg_store::{DatabaseUrl, StoreError};
+use plg_store::{DatabaseUrl, StoreError, checkpoint};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex};
@@ -89,7 +89,11 @@ pub struct Writer {
 }
 
 /// The lanes at work, to wait for at the end.
-pub struct Lanes(Mutex<Vec<JoinHandle<()>>>);
+pub struct Lanes {
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Beside the lane of an embedded database.
+    checkpoints: Option<JoinHandle<()>>,
+}
 
 impl Writer {
     /// Starts the lanes on the current runtime. They stop when the writer is dropped, after they
@@ -129,9 +133,13 @@ impl Writer {
             entrances.push(Entrance { jobs, admission });
             tasks.push(tokio::spawn(lane.run()));
         }
+        let checkpoints = url.is_embedded().then(|| {
+            let url = url.clone();
+            tokio::spawn(async move { checkpoint::keep_log_short(&url).await })
+        });
         let hotels_per_job = shared.hotels_per_transaction;
         let writer = Self { entrances, hotels_per_job, hasher: BuildHasherDefault::default() };
-        (writer, Lanes(Mutex::new(tasks)))
+        (writer, Lanes { tasks: Mutex::new(tasks), checkpoints })
     }
 
     /// How many lanes there are.
@@ -230,11 +238,15 @@ impl Writer {
 impl Lanes {
     /// Waits until the lanes have answered everything. The writer has to be dropped for that.
     pub async fn finished(&self) {
-        let tasks = self.0.lock().map(|mut tasks| std::mem::take(&mut *tasks)).unwrap_or_default();
+        let tasks =
+            self.tasks.lock().map(|mut tasks| std::mem::take(&mut *tasks)).unwrap_or_default();
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a writer lane died");
             }
+        }
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.abort();
         }
     }
 }

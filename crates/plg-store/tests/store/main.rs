@@ -2,6 +2,7 @@
 //! a Rust application meets them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod checkpoint;
 mod citus;
 mod concurrency;
 mod distribute;
