@@ -37,7 +37,7 @@ pub(crate) async fn run(effort: &Effort) {
             (Some(Slow::Head), "p99 ms beside slow heads", "MiB beside slow heads"),
             (Some(Slow::Body), "p99 ms beside slow bodies", "MiB beside slow bodies"),
         ] {
-            let url = place.database(Kind::Postgres).await;
+            let url = place.only_database(Kind::Postgres).await;
             let server = serve(&url, &[]);
             let mut sockets = JoinSet::new();
             if let Some(slow) = slow {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How often the log is looked at. The fastest writer adds a tenth of it meanwhile.
 const PAUSE: Duration = Duration::from_millis(50);
+/// While nobody writes.
+const PAUSE_AT_REST: Duration = Duration::from_millis(250);
 /// After a failure.
 const PAUSE_FOR_BETTER_TIMES: Duration = Duration::from_secs(10);
 /// A shorter log is left alone: a page that is written again has to be copied once only.
@@ -31,9 +33,11 @@ pub async fn keep_log_short(url: &DatabaseUrl) {
 
 async fn watch(url: &DatabaseUrl) -> Result<(), StoreError> {
     let db = connect::single(url, Planning::Fresh).await?;
+    let mut before = 0;
     loop {
-        copy_long_log(&db).await?;
-        tokio::time::sleep(PAUSE).await;
+        let left = copy_long_log(&db).await?;
+        tokio::time::sleep(if left == before { PAUSE_AT_REST } else { PAUSE }).await;
+        before = left;
     }
 }
 
