@@ -88,9 +88,12 @@ impl Effort {
     }
 }
 
+/// More than the connections of any load.
+const LOAD_FILES: usize = 8_192;
+
 fn main() {
     // The load's connections are files, too.
-    plg_service::open_files::make_room(8192).expect("room for connections");
+    plg_service::open_files::make_room(LOAD_FILES);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -80,14 +80,13 @@ fn check_health() -> Result<(), Error> {
 fn serve() -> Result<(), Error> {
     let settings = Settings::load()?;
     let connections = settings.server.all_connections();
-    let files = open_files::make_room(connections)?;
+    let files = open_files::make_room(connections);
     let _log = logging::start(&settings.log)?;
     if files < connections {
-        tracing::warn!(
+        tracing::info!(
             connections,
             files,
-            "the system lets the service open fewer files than server.connections on all threads: raise its hard limit of \
-             open files, or lower server.connections"
+            "fewer connections than server.connections on all threads, by the hard limit of open files"
         );
     }
     // The lanes' runtime. HTTP is served by threads of its own.
