@@ -196,8 +196,8 @@ impl Application {
     }
 
     /// Serves until it is told to stop. Then it is not ready any more, goes on until nobody sends it new
-    /// requests, accepts no connections, answers what is under way, waits for the lanes to finish, and
-    /// exports the last spans.
+    /// requests, accepts no connections, answers what is under way, waits for the lanes to finish, closes
+    /// the database, and exports the last spans.
     ///
     /// # Errors
     /// When the server fails.
@@ -209,10 +209,11 @@ impl Application {
         metrics.stop(true).await;
         // Ends with the handle, whatever its result.
         let _ = metrics_server.await;
-        let spans = state.spans.clone();
+        let (spans, reader) = (state.spans.clone(), state.reader.clone());
         // The lanes end when nobody can send them anything.
         drop(state);
         lanes.finished().await;
+        reader.close().await;
         if let Some(spans) = spans {
             spans.finish().await;
         }

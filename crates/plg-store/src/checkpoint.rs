@@ -7,7 +7,9 @@ use crate::connect::{self, Planning, SQLITE_LOG_PAGES};
 use crate::error::StoreError;
 use crate::url::DatabaseUrl;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use std::pin::{Pin, pin};
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// How often the log is looked at. The fastest writer adds a tenth of it meanwhile.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -20,24 +22,39 @@ const LONG: i64 = SQLITE_LOG_PAGES / 2;
 /// So few pages are left to who writes.
 const FEW: i64 = 1_024;
 
-/// Copies the log of an embedded database whenever it is long, for as long as it is polled. A failure costs time and
-/// nothing else: who writes copies what is left.
-pub async fn keep_log_short(url: &DatabaseUrl) {
+/// Copies the log of an embedded database whenever it is long, until the end. A failure costs time and nothing else: who
+/// writes copies what is left.
+pub async fn keep_log_short(url: &DatabaseUrl, end: impl Future<Output = ()>) {
+    let mut end = pin!(end);
     loop {
-        if let Err(error) = watch(url).await {
-            tracing::warn!(%error, "the log of SQLite is copied by the connection that writes");
+        match watch(url, end.as_mut()).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the log of SQLite is copied by the connection that writes");
+            }
         }
-        tokio::time::sleep(PAUSE_FOR_BETTER_TIMES).await;
+        tokio::select! {
+            () = end.as_mut() => return,
+            () = sleep(PAUSE_FOR_BETTER_TIMES) => {}
+        }
     }
 }
 
-async fn watch(url: &DatabaseUrl) -> Result<(), StoreError> {
+async fn watch(
+    url: &DatabaseUrl,
+    mut end: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), StoreError> {
     let db = connect::single(url, Planning::Fresh).await?;
     let mut before = 0;
     loop {
         let left = copy_long_log(&db).await?;
-        tokio::time::sleep(if left == before { PAUSE_AT_REST } else { PAUSE }).await;
+        let pause = if left == before { PAUSE_AT_REST } else { PAUSE };
         before = left;
+        tokio::select! {
+            // The last connection to be closed removes the log.
+            () = end.as_mut() => return Ok(db.close().await?),
+            () = sleep(pause) => {}
+        }
     }
 }
 

@@ -64,6 +64,13 @@ impl Reader {
         (usize::try_from(open).unwrap_or(usize::MAX), idle)
     }
 
+    /// Closes the pool, for everybody. The last connection to an embedded database that is closed copies its log and
+    /// removes it.
+    pub async fn close(self) {
+        // What still reads has a deadline, too.
+        let _ = tokio::time::timeout(READ_DEADLINE, self.db.close()).await;
+    }
+
     /// Runs some reads.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod ticket;
 use crate::admission::{Admission, Bounds, Place};
 use crate::desk::Reply;
 use crate::metrics::Metrics;
+use futures_util::FutureExt as _;
 use lane::Lane;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
@@ -24,7 +25,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ticket::{Claim, Ticket};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Why a command was not recorded, or is not known to be.
@@ -89,11 +90,7 @@ pub struct Writer {
 }
 
 /// The lanes at work, to wait for at the end.
-pub struct Lanes {
-    tasks: Mutex<Vec<JoinHandle<()>>>,
-    /// Beside the lane of an embedded database.
-    checkpoints: Option<JoinHandle<()>>,
-}
+pub struct Lanes(Mutex<Vec<JoinHandle<()>>>);
 
 impl Writer {
     /// Starts the lanes on the current runtime. They stop when the writer is dropped, after they
@@ -126,20 +123,29 @@ impl Writer {
         let lanes = if url.is_embedded() { 1 } else { settings.lanes };
         let mut entrances = Vec::with_capacity(lanes);
         let mut tasks = Vec::with_capacity(lanes);
+        // Ends when the last lane does.
+        let (at_work, ended) = oneshot::channel::<()>();
+        let at_work = Arc::new(at_work);
         for _ in 0..lanes {
             let (jobs, queue) = mpsc::unbounded_channel();
             let admission = Admission::new(bounds);
             let lane = Lane::new(Arc::clone(&shared), queue, Arc::clone(&admission));
             entrances.push(Entrance { jobs, admission });
-            tasks.push(tokio::spawn(lane.run()));
+            let at_work = Arc::clone(&at_work);
+            tasks.push(tokio::spawn(async move {
+                lane.run().await;
+                drop(at_work);
+            }));
         }
-        let checkpoints = url.is_embedded().then(|| {
+        drop(at_work);
+        if url.is_embedded() {
             let url = url.clone();
-            tokio::spawn(async move { checkpoint::keep_log_short(&url).await })
-        });
+            let end = ended.map(drop);
+            tasks.push(tokio::spawn(async move { checkpoint::keep_log_short(&url, end).await }));
+        }
         let hotels_per_job = shared.hotels_per_transaction;
         let writer = Self { entrances, hotels_per_job, hasher: BuildHasherDefault::default() };
-        (writer, Lanes { tasks: Mutex::new(tasks), checkpoints })
+        (writer, Lanes(Mutex::new(tasks)))
     }
 
     /// How many lanes there are.
@@ -238,15 +244,11 @@ impl Writer {
 impl Lanes {
     /// Waits until the lanes have answered everything. The writer has to be dropped for that.
     pub async fn finished(&self) {
-        let tasks =
-            self.tasks.lock().map(|mut tasks| std::mem::take(&mut *tasks)).unwrap_or_default();
+        let tasks = self.0.lock().map(|mut tasks| std::mem::take(&mut *tasks)).unwrap_or_default();
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a writer lane died");
             }
-        }
-        if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.abort();
         }
     }
 }

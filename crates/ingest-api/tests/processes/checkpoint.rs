@@ -4,6 +4,7 @@ use crate::support::Service;
 use plg_store::connect::{self, Planning};
 use plg_testkit::{Backend, TestDatabase};
 use sea_orm::{ConnectionTrait, Statement};
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -11,7 +12,7 @@ use tokio::time::{sleep, timeout};
 const STANDSTILL: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_log_is_copied_by_the_service() {
+async fn a_long_log_is_copied_by_the_service_and_none_is_left_when_it_stops() {
     let database = TestDatabase::new(Backend::Sqlite).await;
     let service = Service::start(database.url(), &[]);
 
@@ -33,5 +34,11 @@ async fn a_long_log_is_copied_by_the_service() {
         }
     };
     timeout(STANDSTILL, enough).await.expect("nobody copies it");
+    db.close().await.unwrap();
     assert!(service.terminate().success());
+    // Whoever copies the file then has everything.
+    let file = database.url().strip_prefix("sqlite://").unwrap();
+    let file = file.split_once('?').map_or(file, |(file, _)| file);
+    assert!(Path::new(file).is_file());
+    assert!(!Path::new(&format!("{file}-wal")).exists(), "the log is left behind");
 }
