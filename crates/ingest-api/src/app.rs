@@ -5,6 +5,7 @@ use crate::access::{Access, AccessError};
 use crate::cors;
 use crate::door::{self, Door};
 use crate::health::Health;
+use crate::listen;
 use crate::metrics::{Metrics, exporter};
 use crate::observe::observe;
 use crate::problem::{Code, Problem};
@@ -23,11 +24,8 @@ use sea_orm::{DatabaseConnection, DbErr};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Connections waiting to be accepted; Linux grants `net.core.somaxconn` at the most.
-const BACKLOG: u32 = 4096;
 /// How long a request's head may take to arrive.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -266,17 +264,7 @@ impl Stopper {
 
 fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
     let address = SocketAddr::new(host, port);
-    // Not the standard library's `bind`, which lets 128 wait: of those who connect at once when a service starts, the
-    // others would be dropped without a word, and try again after a second.
-    let try_to_listen = || {
-        let socket = if host.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?.into_std()?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    try_to_listen().map_err(|cause| StartError::Listen { address, cause })
+    listen::listen(address).map_err(|cause| StartError::Listen { address, cause })
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

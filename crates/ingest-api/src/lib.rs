@@ -12,6 +12,7 @@ mod door;
 mod health;
 pub mod input;
 mod json;
+mod listen;
 mod metrics;
 mod observe;
 mod openapi;

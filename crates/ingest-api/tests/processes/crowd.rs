@@ -1,10 +1,9 @@
 //! Many who connect at the same moment.
 
-use crate::support::Service;
+use crate::support::{Service, assert_answers};
 use futures_util::future::join_all;
 use plg_testkit::{Backend, TestDatabase};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -24,10 +23,7 @@ async fn a_crowd_that_connects_while_the_service_is_busy_waits_to_be_accepted() 
     service.signal("-CONT");
     for connection in crowd {
         let mut connection = connection.unwrap();
-        connection.write_all(b"GET /livez HTTP/1.1\r\nHost: plg\r\n\r\n").await.unwrap();
-        let mut status = [0; 12];
-        connection.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 200");
+        assert_answers(&mut connection).await;
     }
     assert!(service.terminate().success());
 }

@@ -1,9 +1,9 @@
 //! Each connection is an open file.
 
+use crate::support::assert_answers;
 use plg_testkit::{Backend, Process, TestDatabase};
 use std::fs;
 use std::path::Path;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 
@@ -29,10 +29,7 @@ async fn a_low_soft_limit_is_raised_and_there_is_room_for_all_connections_from_t
     let mut open = Vec::new();
     for _ in 0..CONNECTIONS {
         let mut connection = TcpStream::connect(service.address).await.unwrap();
-        connection.write_all(b"GET /livez HTTP/1.1\r\nHost: plg\r\n\r\n").await.unwrap();
-        let mut status = [0; 12];
-        connection.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 200");
+        assert_answers(&mut connection).await;
         open.push(connection);
     }
     assert_eq!(room(&service), room_at_start);

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 
 /// What the product promises: longer than this nobody waits for an answer, whatever its database
@@ -60,6 +62,14 @@ impl Service {
     pub(crate) fn terminate(self) -> ExitStatus {
         block_in_place(|| self.process.terminate())
     }
+}
+
+/// Asks over this very connection, which stays open.
+pub(crate) async fn assert_answers(connection: &mut TcpStream) {
+    connection.write_all(b"GET /livez HTTP/1.1\r\nHost: plg\r\n\r\n").await.unwrap();
+    let mut status = [0; 12];
+    connection.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
 }
 
 /// A PostgreSQL server of the test's own, to be broken, with a migrated database.
