@@ -93,14 +93,16 @@ impl Rows {
         }
     }
 
+    /// Side by side in the list of a SELECT, where PostgreSQL takes a value of each for every row. As functions of a
+    /// FROM it would write each column down first, and read it again.
     pub(super) fn push_unnest(self, parts: &mut Vec<Part>) {
-        let names = self.columns.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
         for (index, column) in self.columns.into_iter().enumerate() {
-            parts.push(Part::Text(if index == 0 { "unnest(" } else { ", " }.to_owned()));
+            let before = if index == 0 { "(select unnest(" } else { ", unnest(" };
+            parts.push(Part::Text(before.to_owned()));
             parts.push(Part::Bind(Value::Array(column.kind, Some(Box::new(column.values)))));
-            parts.push(Part::Text(format!("::{}[]", column.sql_type)));
+            parts.push(Part::Text(format!("::{}[]) as {}", column.sql_type, column.name)));
         }
-        parts.push(Part::Text(format!(") as t({names})")));
+        parts.push(Part::Text(") as t".to_owned()));
     }
 
     pub(super) fn push_values(self, parts: &mut Vec<Part>) {

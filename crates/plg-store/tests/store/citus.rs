@@ -148,7 +148,7 @@ async fn the_write_path_sends_nothing_that_citus_refuses() {
         "do nothing returning gate_id",
         "do update set last_at = excluded.last_at",
         "delete from event_gate",
-        "from unnest($1::uuid[], $2::uuid[]) as t(gate_id, hotel_id) join event_gate",
+        "(select unnest($1::uuid[]) as gate_id, unnest($2::uuid[]) as hotel_id) as t join event_gate",
         "join event_window",
         "insert into event_window",
         "insert into product_event",
