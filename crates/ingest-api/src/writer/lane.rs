@@ -5,6 +5,7 @@ use super::{Job, Shared, WriteError, WriteResult};
 use crate::admission::Admission;
 use crate::desk::deliver;
 use crate::metrics::BatchOutcome;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
@@ -22,6 +23,8 @@ use tokio::sync::mpsc;
 /// waits for it.
 const OUTCOME_DEADLINE: Duration = Duration::from_millis(2_000);
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
+/// How long plans are kept: made for a handful of hotels, they would read all of the thousands that have come since.
+const PLANS_KEPT: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) struct Lane {
     shared: Arc<Shared>,
@@ -29,6 +32,7 @@ pub(super) struct Lane {
     pending: VecDeque<Job>,
     admission: Arc<Admission>,
     connection: Option<DatabaseConnection>,
+    planned_at: DateTime<Utc>,
 }
 
 impl Lane {
@@ -37,7 +41,14 @@ impl Lane {
         queue: mpsc::UnboundedReceiver<Job>,
         admission: Arc<Admission>,
     ) -> Self {
-        Self { shared, queue, pending: VecDeque::new(), admission, connection: None }
+        Self {
+            shared,
+            queue,
+            pending: VecDeque::new(),
+            admission,
+            connection: None,
+            planned_at: DateTime::UNIX_EPOCH,
+        }
     }
 
     /// Works until the writer is gone and the queue is empty.
@@ -207,8 +218,20 @@ impl Lane {
     }
 
     async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
-        if self.connection.is_none() {
-            self.connection = Some(connect::single(&self.shared.url, Planning::Keyed).await?);
+        let now = self.shared.clock.now();
+        match &self.connection {
+            None => {
+                self.connection = Some(connect::single(&self.shared.url, Planning::Keyed).await?);
+                self.planned_at = now;
+            }
+            Some(connection) if now - self.planned_at >= PLANS_KEPT => {
+                if let Err(error) = connect::plan_anew(connection).await {
+                    self.drop_connection();
+                    return Err(error.into());
+                }
+                self.planned_at = now;
+            }
+            Some(_) => {}
         }
         self.connection.as_ref().ok_or_else(|| StoreError::Unavailable("not connected".into()))
     }

@@ -17,6 +17,7 @@ mod listing;
 mod metrics;
 mod months;
 mod operations;
+mod plans;
 mod quotas;
 mod rate_limits;
 mod refusals;

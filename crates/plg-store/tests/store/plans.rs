@@ -12,7 +12,10 @@ use plg_testkit::commands::{add_seat, click, export, hotel, import, remove_seat,
 use plg_testkit::{Backend, TestDatabase, ledger};
 use sea_orm::ConnectionTrait as _;
 
-/// Every table that a batch looks rows up in, planned for while it was empty.
+/// Every table that a batch looks rows up in.
+const TABLES: [&str; 5] = ["hotel", "usage_monthly", "event_gate", "event_window", "seat"];
+
+/// Planned for while it was empty.
 #[tokio::test]
 async fn no_table_is_read_from_end_to_end() {
     let store = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
@@ -46,11 +49,60 @@ async fn no_table_is_read_from_end_to_end() {
     let scans = |column: &str| {
         format!(
             "select cast(coalesce(sum({column}), 0) as bigint) as n from pg_stat_user_tables where \
-             relname in ('hotel', 'usage_monthly', 'event_gate', 'event_window', 'seat')"
+             relname = any('{{{}}}')",
+            TABLES.join(",")
         )
     };
     assert!(ledger::number(&store.db, &scans("idx_scan")).await > 0, "the counting works");
     assert_eq!(ledger::number(&store.db, &scans("seq_scan")).await, 0);
+}
+
+/// Plans are kept that were made when there was a hotel or two.
+#[tokio::test]
+async fn tables_that_were_small_are_not_read_whole_when_they_are_large() {
+    let store = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    let lane = store.connection().await;
+    let record = async |key: &str| {
+        let of_one = |hotel| [import(hotel, key), view(hotel, key), add_seat(hotel, 1)];
+        let commands: Vec<_> = [hotel(1), hotel(2)].into_iter().flat_map(of_one).collect();
+        record_batch(&lane, &store.plans, || store.now(), &commands).await.unwrap();
+    };
+    store.register(&[hotel(1)], "suite").await;
+    record("before").await;
+    for table in TABLES {
+        // From here on the server learns nothing more of them by itself.
+        let still = format!("alter table {table} set (autovacuum_enabled = off)");
+        store.db.execute_unprepared(&still).await.unwrap();
+        store.db.execute_unprepared(&format!("analyze {table}")).await.unwrap();
+    }
+    record("small").await;
+    for rows in [
+        "hotel select gen_random_uuid(), 'suite', 'UTC', '{}', now(), now()",
+        "usage_monthly (hotel_id, month) select gen_random_uuid(), 202611",
+        "event_gate select gen_random_uuid(), gen_random_uuid(), now()",
+        "event_window select gen_random_uuid(), gen_random_uuid(), now(), 1",
+        "seat select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now()",
+    ] {
+        let grow = format!("insert into {rows} from generate_series(1, 5000)");
+        store.db.execute_unprepared(&grow).await.unwrap();
+    }
+
+    connect::plan_anew(&lane).await.unwrap();
+    lane.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();
+    lane.execute_unprepared("select pg_stat_reset()").await.unwrap();
+    record("large").await;
+
+    lane.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();
+    lane.execute_unprepared("select 1").await.unwrap();
+    for table in TABLES {
+        let read = format!(
+            "select cast(sum(idx_tup_read) as bigint) as n from pg_stat_user_indexes \
+             where relname = '{table}'"
+        );
+        // Two hotels' rows, each found once to be locked and once to be written.
+        let read = ledger::number(&store.db, &read).await;
+        assert!(read <= 4, "{read} entries of {table}");
+    }
 }
 
 /// The log's key answers how many events there are, of which types: its rows are many more pages.
