@@ -15,11 +15,12 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// The connections of a run: it searches, counts and writes at once.
 #[derive(Debug, Clone)]
 pub struct Connections {
-    /// Looks through whole tables for what is to be done. Its statement lasts as long as the run may need.
+    /// Looks through whole tables for what is to be done, or forgotten. Its statements last as long as the run may
+    /// need.
     pub(crate) search: DatabaseConnection,
     /// Counts the events of what was found, by its keys.
     pub(crate) count: DatabaseConnection,
-    /// Writes and deletes what was found, by its keys.
+    /// Writes what was found, by its keys.
     pub(crate) work: DatabaseConnection,
 }
 

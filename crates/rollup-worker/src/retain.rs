@@ -65,14 +65,14 @@ pub async fn retain(
     if hotel_months > 0 {
         return Err(RetainError::Unreconciled { hotel_months, before });
     }
-    let dropped = retention::drop_events_before(&db.work, before, now).await?;
+    let dropped = retention::drop_events_before(&db.search, before, now).await?;
     let horizon = now.checked_sub_months(Months::new(keep.gate_months)).unwrap_or(now);
     Ok(Forgotten {
         dropped_before: before,
         months: dropped.months,
         events: dropped.events,
-        windows: retention::prune_windows(&db.work, now).await?,
-        gates: retention::prune_gates(&db.work, horizon).await?,
+        windows: retention::prune_windows(&db.search, now).await?,
+        gates: retention::prune_gates(&db.search, horizon).await?,
     })
 }
 

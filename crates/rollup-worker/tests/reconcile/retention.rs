@@ -1,11 +1,11 @@
 //! Forgetting what is old: only what is reconciled, and never what a rule may still ask for.
 
-use crate::support::{Books, full, incremental};
+use crate::support::{Books, NOON, full, incremental};
 use futures_util::TryStreamExt as _;
 use plg_core::ids::HotelId;
 use plg_store::rollup::{self, HotelMonth, Scope};
 use plg_testkit::commands::{click, hotel, import};
-use plg_testkit::{Backend, ledger};
+use plg_testkit::{Backend, TestDatabase, ledger};
 use rollup_worker::arguments::Retain;
 use rollup_worker::retain::{Forgotten, RetainError, retain};
 use rstest::rstest;
@@ -129,4 +129,33 @@ async fn the_partitions_of_the_months_to_come_are_made_ahead() {
     let existing = plg_store::partitions::existing(&books.db).await.unwrap();
     let names: Vec<_> = existing.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["2026-11", "2026-12", "2027-01", "2027-02"]);
+}
+
+/// SQLite has no index by time, and reads all.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_is_found_without_reading_what_is_new() {
+    let books = Books::on(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    for (age, rows) in [("20 months", 1_000), ("1 day", 200_000)] {
+        let gates = format!(
+            "insert into event_gate select gen_random_uuid(), gen_random_uuid(), \
+             timestamptz '{NOON}' - interval '{age}' from generate_series(1, {rows})"
+        );
+        ledger::damage(&books.db, &gates).await;
+    }
+    // What the server does by itself in a while.
+    ledger::damage(&books.db, "vacuum (analyze) event_gate").await;
+    ledger::number(&books.db, "select 1::bigint as n from pg_stat_reset()").await;
+
+    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+
+    assert_eq!(forgotten.gates, 1_000);
+    // Two ranges of pages, twice: that of the old ones, and the last, of which the index knows nothing yet.
+    // Sessions say what they have read before they end.
+    let sessions = "pg_stat_activity where datname = current_database() \
+                    and application_name = 'plg-rollup'";
+    while books.count(sessions).await > 0 {}
+    let read = "select idx_tup_fetch + seq_tup_read as n from pg_stat_user_tables \
+                where relname = 'event_gate'";
+    let read = ledger::number(&books.db, read).await;
+    assert!((1_000..100_000).contains(&read), "{read} rows");
 }
