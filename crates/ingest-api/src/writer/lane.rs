@@ -219,19 +219,22 @@ impl Lane {
 
     async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
         let now = self.shared.clock.now();
-        match &self.connection {
-            None => {
-                self.connection = Some(connect::single(&self.shared.url, Planning::Keyed).await?);
-                self.planned_at = now;
-            }
-            Some(connection) if now - self.planned_at >= PLANS_KEPT => {
-                if let Err(error) = connect::plan_anew(connection).await {
-                    self.drop_connection();
+        if let Some(connection) = &self.connection
+            && now - self.planned_at >= PLANS_KEPT
+        {
+            let renewed = connect::plan_anew(connection).await;
+            self.planned_at = now;
+            if let Err(error) = renewed {
+                self.drop_connection();
+                if connect::is_silence(&error) {
                     return Err(error.into());
                 }
-                self.planned_at = now;
+                tracing::warn!(%error, "database lost while nothing was recorded, connecting again");
             }
-            Some(_) => {}
+        }
+        if self.connection.is_none() {
+            self.connection = Some(connect::single(&self.shared.url, Planning::Keyed).await?);
+            self.planned_at = now;
         }
         self.connection.as_ref().ok_or_else(|| StoreError::Unavailable("not connected".into()))
     }

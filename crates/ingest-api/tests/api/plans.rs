@@ -4,7 +4,7 @@
 
 use crate::support::{HOTEL, Service, assert_created};
 use chrono::TimeDelta;
-use plg_testkit::{Backend, postgres};
+use plg_testkit::{Backend, ledger, postgres};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 
 /// How often the sessions of the services on this database had their plans made anew.
@@ -36,4 +36,20 @@ async fn plans_are_made_anew_after_a_minute() {
 
         assert_eq!(renewals(&books).await, expected, "{job}");
     }
+}
+
+/// As a firewall does, or a server that was started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_lost_in_a_quiet_minute_costs_nobody_his_request() {
+    let t = Service::start(Backend::Postgres).await;
+    t.unlimit(HOTEL).await;
+    assert_created(&t.import(HOTEL, "a").await);
+    let books = t.books().await;
+    let end = "select count(pg_terminate_backend(pid, 5000)) as n from pg_stat_activity \
+               where datname = current_database() and application_name = 'plg' \
+               and pid <> pg_backend_pid()";
+    assert!(ledger::number(&books, end).await > 0);
+    t.wait(TimeDelta::minutes(1));
+
+    assert_created(&t.import(HOTEL, "b").await);
 }
