@@ -9,8 +9,13 @@ use plg_testkit::{Backend, TestDatabase, ledger};
 use rollup_worker::arguments::Retain;
 use rollup_worker::retain::{Forgotten, RetainError, retain};
 use rstest::rstest;
+use std::time::Duration;
+use tokio::time::timeout;
 
 const HOTEL: HotelId = hotel(1);
+
+/// Far longer than it takes.
+const STANDSTILL: Duration = Duration::from_secs(30);
 
 const KEEP_TWO_MONTHS: Retain = Retain { months: 2, gate_months: 13, json: false };
 
@@ -153,7 +158,8 @@ async fn what_is_old_is_found_without_reading_what_is_new() {
     // Sessions say what they have read before they end.
     let sessions = "pg_stat_activity where datname = current_database() \
                     and application_name = 'plg-rollup'";
-    while books.count(sessions).await > 0 {}
+    let ended = async { while books.count(sessions).await > 0 {} };
+    timeout(STANDSTILL, ended).await.expect("the sessions end");
     let read = "select idx_tup_fetch + seq_tup_read as n from pg_stat_user_tables \
                 where relname = 'event_gate'";
     let read = ledger::number(&books.db, read).await;
