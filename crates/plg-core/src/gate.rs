@@ -9,7 +9,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use std::fmt::Display;
 use uuid::Uuid;
 
-/// A gate's key: UUIDv5 of hotel and rule, so every key has one short, fixed width.
+/// A gate's key: 56 bits of where it is kept, then 72 bits of a hash of hotel, rule and client's key.
+///
+/// So every key has one short, fixed width, and clients' keys that follow each other in time (numbers, `UUIDv7`s,
+/// ULIDs) are kept side by side. A hash alone would put each at a random place of a table that remembers
+/// for more than a year, and each would be a page read and written for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GateKey(pub Uuid);
 
@@ -44,10 +48,42 @@ pub struct GateState {
     pub passed: i64,
 }
 
+/// How much of a [`GateKey`] is hash: the end, of which two bits say that it comes from a UUID.
+const HASH_BITS: u32 = 72;
+const HASH: u128 = (1 << HASH_BITS) - 1;
+
+/// Where a client's key is kept, in 56 bits: near its neighbours, if it begins with what counts up.
+///
+/// A UUID's first seven bytes, which are time in version 7. Otherwise 14 bits for all before the last separator,
+/// and then the first seven letters or digits behind it, so that `job-1041` comes after `job-1040`.
+fn place(key: &str) -> u64 {
+    const UUID: usize = 36;
+    let tail = key.len().checked_sub(UUID).and_then(|start| key.get(start..));
+    if let Some(uuid) = tail.and_then(|tail| Uuid::try_parse(tail).ok()) {
+        return uuid.as_u64_pair().0 >> 8;
+    }
+    let series = key.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+    let hash =
+        if series.is_empty() { Uuid::nil() } else { Uuid::new_v5(&Uuid::nil(), series.as_bytes()) };
+    let id = key[series.len()..].bytes().map(rank).chain(std::iter::repeat(0));
+    id.take(7).fold(hash.as_u64_pair().0 >> 50, |place, rank| place << 6 | rank)
+}
+
+/// A letter's or digit's place among them, in 6 bits; 0 is for none.
+fn rank(byte: u8) -> u64 {
+    u64::from(match byte {
+        b'0'..=b'9' => byte - b'0' + 1,
+        b'A'..=b'Z' => byte - b'A' + 11,
+        _ => byte - b'a' + 37,
+    })
+}
+
 impl Gate {
     fn new(hotel_id: HotelId, kind: GateKind, rule: &str, key: impl Display) -> Self {
-        let key = Uuid::new_v5(&hotel_id.0, format!("{rule}/{key}").as_bytes());
-        Self { hotel_id, key: GateKey(key), kind }
+        let text = format!("{rule}/{key}");
+        let hash = Uuid::new_v5(&hotel_id.0, text.as_bytes()).as_u128();
+        let place = u128::from(place(&text[rule.len() + 1..])) << HASH_BITS;
+        Self { hotel_id, key: GateKey(Uuid::from_u128(place | hash & HASH)), kind }
     }
 
     /// Of a client's own id of a sending, whatever its event type.
@@ -95,5 +131,102 @@ impl Gate {
     #[must_use]
     pub fn passed(state: Option<GateState>, now: DateTime<Utc>) -> GateState {
         GateState { last_at: now, passed: state.map_or(0, |state| state.passed) + 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOTEL: HotelId = HotelId(Uuid::from_u128(7));
+
+    fn of(key: &str) -> Uuid {
+        Gate::of_key(HOTEL, "import_success", key).key.0
+    }
+
+    /// The first 56 bits.
+    fn place_of(key: &str) -> u64 {
+        of(key).as_u64_pair().0 >> 8
+    }
+
+    #[test]
+    fn what_is_stored_is_found_again() {
+        // A release that computed other keys would count every retry of an older event once more.
+        for (key, stored) in [
+            ("1041", "00002045-0800-00f6-8b2e-a9fe3b59c94d"),
+            ("job-1041", "4f982045-0800-00b8-8bc4-f19a79243ae5"),
+            ("0193f5c2-7a10-7c3e-8d2b-5e1f00c0ffee", "0193f5c2-7a10-7cff-b502-4585b529b3b7"),
+            ("01JDXW4YGRTSV4RRFFQ69G5FAV", "00001094-3a28-4523-8727-fbcdf0728d43"),
+            ("Z\u{fc}rich", "96a76b67-b000-0036-8bb9-2626c4168ef7"),
+        ] {
+            assert_eq!(of(key).to_string(), stored, "{key}");
+        }
+    }
+
+    #[test]
+    fn hotel_rule_and_key_all_count() {
+        let other = HotelId(Uuid::from_u128(8));
+        // One place for all of them, so the hash has to tell them apart.
+        let gates = [
+            Gate::of_key(HOTEL, "import_success", "job-1041-abcdefg"),
+            Gate::of_key(HOTEL, "import_success", "job-1041-abcdefgh"),
+            Gate::of_key(HOTEL, "export_success", "job-1041-abcdefg"),
+            Gate::of_key(other, "import_success", "job-1041-abcdefg"),
+            Gate::of_sending(HOTEL, "job-1041-abcdefg"),
+            Gate::of_refusal(HOTEL, "job-1041-abcdefg"),
+            Gate::of_session(HOTEL, "paywall_view", "job-1041-abcdefg"),
+        ];
+        let keys: std::collections::HashSet<_> = gates.iter().map(|gate| gate.key).collect();
+        assert_eq!(keys.len(), gates.len());
+        let places: std::collections::HashSet<_> =
+            gates.iter().map(|gate| gate.key.0.as_u64_pair().0 >> 8).collect();
+        assert_eq!(places.len(), 1);
+    }
+
+    #[test]
+    fn what_counts_up_is_kept_in_its_order() {
+        let at = |seconds| uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
+        let sevens =
+            [1_732_000_000, 1_732_000_001, 1_764_000_000].map(|s| Uuid::new_v7(at(s)).to_string());
+        for keys in [
+            ["1040", "1041", "1042"],
+            ["job-1040", "job-1041", "job-1042"],
+            ["2026-11-28/run 7/8999", "2026-11-28/run 7/9000", "2026-11-28/run 7/9001"],
+            sevens.each_ref().map(String::as_str),
+            // ULIDs, and Prisma's cuids.
+            [
+                "01JDXW4Y00TSV4RRFFQ69G5FAV",
+                "01JDXW5000ABCDEFGHJKMNPQRS",
+                "01JDXX0000TSV4RRFFQ69G5FAV",
+            ],
+            [
+                "cm3zk1q2a0000xyzab1c2d3e4f",
+                "cm3zk2000000abcdefghijklmn",
+                "cm3zl000000001234abcd5678e",
+            ],
+        ] {
+            assert!(keys.is_sorted_by(|one, next| place_of(one) < place_of(next)), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_series_is_kept_apart_from_others() {
+        assert_ne!(place_of("imports-1041") >> 42, place_of("exports-1041") >> 42);
+        assert_eq!(place_of("imports-1041") >> 42, place_of("imports-2") >> 42);
+    }
+
+    #[test]
+    fn any_text_has_a_place() {
+        for key in [
+            "-",
+            "Z\u{fc}rich",
+            "\u{1f3e8}",
+            "a\u{fc}",
+            "a b",
+            &"\u{e4}".repeat(40),
+            &"x".repeat(128),
+        ] {
+            assert!(place_of(key) < 1 << 56, "{key}");
+        }
     }
 }
