@@ -1,7 +1,7 @@
 import { type Ids, connect } from "./connection.js";
 import { PlgError } from "./errors.js";
 import { isNearLimit } from "./quota.js";
-import { randomId } from "./random.js";
+import { newId } from "./id.js";
 import type {
   BrowserEventType,
   EventData,
@@ -103,7 +103,7 @@ export function createClient(options: ClientOptions): Client {
   };
   globalThis.addEventListener?.("online", resend);
 
-  const track: Client["track"] = async (event_type, { id = randomId(), eventData } = {}) => {
+  const track: Client["track"] = async (event_type, { id = newId(), eventData } = {}) => {
     try {
       // A copy: the caller may change its data, and data that is no JSON must harm only itself.
       const event = JSON.parse(JSON.stringify({ event_type, id, event_data: eventData }));

@@ -1,4 +1,4 @@
-import { randomId } from "./random.js";
+import { newId } from "./id.js";
 
 const KEY = "plg_session_id";
 
@@ -11,12 +11,12 @@ let unstored: string | undefined;
  * On a server every call is a session of its own, since visitors share the process there.
  */
 export function getSessionId(): string {
-  if (typeof window === "undefined") return randomId();
+  if (typeof window === "undefined") return newId();
   try {
     let id = sessionStorage.getItem(KEY);
-    if (!id) sessionStorage.setItem(KEY, (id = unstored ?? randomId()));
+    if (!id) sessionStorage.setItem(KEY, (id = unstored ?? newId()));
     return id;
   } catch {
-    return (unstored ??= randomId());
+    return (unstored ??= newId());
   }
 }

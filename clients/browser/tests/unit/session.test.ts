@@ -26,7 +26,7 @@ beforeEach(async () => {
 
 test("lasts over reloads", async () => {
   const id = getSessionId();
-  expect(id).toMatch(/^[0-9a-z-]{8,128}$/);
+  expect(id).toMatch(/^[0-9a-z]{36}$/);
   expect(getSessionId()).toBe(id);
   await load();
   expect(getSessionId()).toBe(id);
