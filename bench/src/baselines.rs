@@ -21,7 +21,7 @@ pub(crate) fn pgbench(
     script: &str,
     clients: u32,
     duration: Duration,
-    variables: &[(&str, &str)],
+    variables: &[(&str, i64)],
 ) -> Pgbench {
     let database = url.rsplit('/').next().expect("a database");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql").join(script);

@@ -1,9 +1,10 @@
 //! Everything side by side, in rounds: A B A B, so that a machine whose speed drifts drifts for both.
 
 use crate::Effort;
-use crate::baselines::{pgbench, redis};
-use crate::load::{ITEMS, Load, Outcome, What, run as run_load};
+use crate::baselines::{Pgbench, pgbench, redis};
+use crate::load::{ITEMS, Ids, Load, Outcome, What, run as run_load};
 use crate::report::{Figures, Target, print};
+use crate::seed;
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
 use plg_testkit::access::ROOT_KEY;
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ pub(crate) fn load(
         duration,
         rate: None,
         what: What::Import,
+        ids: Ids::Numbered,
         key: ROOT_KEY.to_owned(),
     }
 }
@@ -82,25 +84,26 @@ impl Bench {
     }
 
     async fn best_pgbench(&self, hotels: u64) -> f64 {
-        let hotels = hotels.to_string();
         let mut best: f64 = 0.0;
         for clients in PGBENCH_CLIENTS {
             let url = self.place.only_database(Kind::Postgres).await;
             self.partition(&url).await;
-            let variables = [("hotels", hotels.as_str())];
-            let result =
-                pgbench(&self.place, &url, "action.sql", clients, self.duration, &variables);
+            let result = self.pgbench(&url, "action.sql", clients, hotels);
             best = best.max(result.rate);
         }
         best
     }
 
+    fn pgbench(&self, url: &str, script: &str, clients: u32, hotels: u64) -> Pgbench {
+        let month = seed::month_before(0);
+        let variables = [("month", month), ("hotels", i64::try_from(hotels).unwrap_or(i64::MAX))];
+        pgbench(&self.place, url, script, clients, self.duration, &variables)
+    }
+
     /// `pgbench` writes where the service would have opened a month.
     async fn partition(&self, url: &str) {
         let db = sea_orm::Database::connect(url).await.expect("connects");
-        let create = "create table product_event_202611 partition of product_event \
-                      for values from (202611) to (202612)";
-        plg_testkit::ledger::damage(&db, create).await;
+        seed::partition(&db, seed::month_before(0)).await;
         // A table of one's own has one unique key: an upsert may stumble over a second one.
         plg_testkit::ledger::damage(&db, "drop index usage_monthly_open").await;
         db.close().await.expect("closes");
@@ -112,6 +115,9 @@ impl Bench {
         self.figures.note("p50 ms", ours.quantile_ms(0.5));
         self.figures.note("p99 ms", ours.quantile_ms(0.99));
         self.figures.note("server MiB", memory);
+        let random = |load| Load { ids: Ids::Random, ..load };
+        let (theirs, _) = self.measure(Kind::Postgres, &[], random).await;
+        self.figures.note("actions/s, random ids", theirs.rate);
         let best = self.best_pgbench(HOTELS).await;
         self.figures.note("pgbench actions/s", best);
         let (single, _) = self.measure(Kind::Postgres, SINGLE_POSTGRES, |load| load).await;
@@ -149,8 +155,7 @@ impl Bench {
         self.figures.note("lonely p50 ms", ours.quantile_ms(0.5));
         let url = self.place.only_database(Kind::Postgres).await;
         self.partition(&url).await;
-        let variables = [("hotels", "1000")];
-        let theirs = pgbench(&self.place, &url, "action.sql", 1, self.duration, &variables);
+        let theirs = self.pgbench(&url, "action.sql", 1, HOTELS);
         self.figures.note("lonely pgbench ms", theirs.latency_ms);
     }
 
@@ -160,7 +165,7 @@ impl Bench {
         self.figures.note("array events/s", ours.rate * ITEMS as f64);
         let url = self.place.only_database(Kind::Postgres).await;
         self.partition(&url).await;
-        let theirs = pgbench(&self.place, &url, "bulk.sql", 8, self.duration, &[]);
+        let theirs = self.pgbench(&url, "bulk.sql", 8, HOTELS);
         self.figures.note("bulk SQL events/s", theirs.rate * ITEMS as f64);
     }
 
@@ -176,15 +181,16 @@ impl Bench {
             let ours = run_load(&Load { what, ..checks.clone() }).await;
             self.figures.note(name, ours.rate);
         }
-        let month = plg_testkit::ledger::current_month();
-        let variables = [("month", month.as_str())];
         let clients = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-        let theirs = pgbench(&self.place, &url, "read.sql", clients, self.duration, &variables);
+        let theirs = self.pgbench(&url, "read.sql", clients, HOTELS);
         self.figures.note("pgbench selects/s", theirs.rate);
         stop_and_check(server, &url).await;
     }
 
     async fn embedded(&mut self) {
+        let random = |load| Load { ids: Ids::Random, ..load };
+        let (outcome, _) = self.measure(Kind::Sqlite, &[], random).await;
+        self.figures.note("SQLite actions/s, random ids", outcome.rate);
         for (hotels, ours, ours_p99, single, single_p99) in [
             (
                 HOTELS,
@@ -227,6 +233,7 @@ impl Bench {
                 "hot hotel pgbench actions/s",
                 least(10.0),
             ),
+            line("the same, random ids", "actions/s, random ids", "pgbench actions/s", least(4.0)),
             line("p99 at that load", "p99 ms", "p50 ms", most(3.0)),
             line("p99 at half that rate", "half rate p99 ms", "lonely p50 ms", most(8.0)),
             line("one lonely client", "lonely p50 ms", "lonely pgbench ms", most(3.0)),
@@ -236,6 +243,12 @@ impl Bench {
             line(
                 "SQLite",
                 "SQLite actions/s",
+                "SQLite actions/s, one transaction each",
+                least(10.0),
+            ),
+            line(
+                "SQLite, random ids",
+                "SQLite actions/s, random ids",
                 "SQLite actions/s, one transaction each",
                 least(10.0),
             ),

@@ -2,7 +2,7 @@
 
 use crate::Effort;
 use crate::compare::{CONNECTIONS, HOTELS, load};
-use crate::load::run as run_load;
+use crate::load::{Ids, Load, run as run_load};
 use crate::report::{Figures, Target, print};
 use crate::seed;
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
@@ -26,29 +26,31 @@ pub(crate) async fn run(effort: &Effort) {
     let mut figures = Figures::default();
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
-        let empty = place.database(Kind::Postgres).await;
-        for (url, rate, p99, memory) in [
-            (&empty, "actions/s, nothing stored", "p99 ms, nothing stored", "MiB, nothing stored"),
-            (
-                &full,
-                "actions/s, 20 million stored",
-                "p99 ms, 20 million stored",
-                "MiB, 20 million stored",
-            ),
-        ] {
-            let server = serve(url, &[]);
-            let outcome = run_load(&load(server.address, CONNECTIONS, HOTELS, duration)).await;
-            assert_eq!(outcome.failures + outcome.refused.len(), 0, "every request succeeds");
-            figures.note(rate, outcome.rate);
-            figures.note(p99, outcome.quantile_ms(0.99));
-            figures.note(memory, peak_mib(server.id()));
-            stop_and_check(server, url).await;
+        for (ids, which) in [(Ids::Numbered, "numbered ids"), (Ids::Random, "random ids")] {
+            let empty = place.database(Kind::Postgres).await;
+            for (url, stored) in [(&empty, "nothing"), (&full, "20 million")] {
+                let server = serve(url, &[]);
+                let load = Load { ids, ..load(server.address, CONNECTIONS, HOTELS, duration) };
+                let outcome = run_load(&load).await;
+                assert_eq!(outcome.failures + outcome.refused.len(), 0, "every request succeeds");
+                let mut note = |what, value| {
+                    figures.note(&format!("{what}, {stored} stored, {which}"), value);
+                };
+                note("actions/s", outcome.rate);
+                note("p99 ms", outcome.quantile_ms(0.99));
+                note("MiB", peak_mib(server.id()));
+                stop_and_check(server, url).await;
+            }
         }
     }
-    let line =
-        |ours, theirs, target| figures.line("20 million events stored", ours, theirs, target);
+    let line = |what, which, target| {
+        let of = |stored| format!("{what}, {stored} stored, {which}");
+        figures.line("20 million events stored", &of("20 million"), &of("nothing"), target)
+    };
     print(&[
-        line("actions/s, 20 million stored", "actions/s, nothing stored", Target::AtLeast(0.9)),
-        line("p99 ms, 20 million stored", "p99 ms, nothing stored", Target::AtMost(1.5)),
+        line("actions/s", "numbered ids", Target::AtLeast(0.9)),
+        line("p99 ms", "numbered ids", Target::AtMost(1.5)),
+        line("actions/s", "random ids", Target::AtLeast(0.9)),
+        line("p99 ms", "random ids", Target::AtMost(1.5)),
     ]);
 }

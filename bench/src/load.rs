@@ -27,8 +27,19 @@ pub(crate) struct Load {
     pub(crate) rate: Option<f64>,
     /// Which request.
     pub(crate) what: What,
+    /// How actions are told apart.
+    pub(crate) ids: Ids,
     /// A service key that may do it.
     pub(crate) key: String,
+}
+
+/// How actions are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Ids {
+    /// By numbers that count up, as from a sequence of a table of jobs.
+    Numbered,
+    /// By UUIDs of version 4, which have no order at all.
+    Random,
 }
 
 /// Which request.
@@ -200,15 +211,19 @@ impl Client {
         let place = number.wrapping_mul(0x9e37_79b9) % self.load.hotels;
         let hotel = uuid::Uuid::from_u128(u128::from(place));
         let run = &self.run;
+        let id = match self.load.ids {
+            Ids::Numbered => format!("{run}-{number}"),
+            Ids::Random => uuid::Uuid::new_v4().to_string(),
+        };
         let (line, body) = match self.load.what {
             What::Import => (
                 format!("POST /v1/hotels/{hotel}/imports"),
-                format!(r#"{{"job_id":"{run}-{number}","user_id":"{USER}"}}"#),
+                format!(r#"{{"job_id":"{id}","user_id":"{USER}"}}"#),
             ),
             What::Array => {
                 let item = |n: u64| {
                     format!(
-                        r#"{{"event_type":"upgrade_click","hotel_id":"{hotel}","user_id":"{USER}","id":"{run}-{number}-{n}"}}"#
+                        r#"{{"event_type":"upgrade_click","hotel_id":"{hotel}","user_id":"{USER}","id":"{id}-{n}"}}"#
                     )
                 };
                 let items = (0..ITEMS).map(item).collect::<Vec<_>>().join(",");

@@ -16,7 +16,7 @@ mod server;
 mod slow;
 
 use clap::{Args, Parser, Subcommand};
-use load::{Load, What};
+use load::{Ids, Load, What};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -62,6 +62,9 @@ enum Command {
         /// What to send
         #[arg(long, value_enum, default_value = "import")]
         what: What,
+        /// How actions are told apart
+        #[arg(long, value_enum, default_value = "numbered")]
+        ids: Ids,
         /// A service key that may do it
         #[arg(long, env = "PLG_KEY", hide_env_values = true)]
         key: String,
@@ -106,9 +109,9 @@ fn main() {
             Command::Nightly(effort) => nightly::run(&effort).await,
             Command::Overload(effort) => overload::run(&effort).await,
             Command::SlowSockets(effort) => slow::run(&effort).await,
-            Command::Load { address, connections, hotels, seconds, rate, what, key } => {
+            Command::Load { address, connections, hotels, seconds, rate, what, ids, key } => {
                 let duration = Duration::from_secs(seconds);
-                let load = Load { address, connections, hotels, duration, rate, what, key };
+                let load = Load { address, connections, hotels, duration, rate, what, ids, key };
                 let outcome = load::run(&load).await;
                 println!(
                     "{:>9.0} requests/s   p50 {:.2} ms   p99 {:.2} ms   max {:.2} ms   failures {}",

@@ -19,9 +19,7 @@ impl Figures {
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     }
-}
 
-impl Figures {
     /// A line about the medians of two figures.
     pub(crate) fn line(&self, what: &str, ours: &str, theirs: &str, target: Target) -> Line {
         let figure = |name: &str| (name.to_owned(), self.median(name));

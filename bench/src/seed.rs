@@ -23,7 +23,7 @@ fn hotel(number: &str) -> String {
     format!("lpad(to_hex({number}), 32, '0')::uuid")
 }
 
-async fn partition(db: &DatabaseConnection, month: i64) {
+pub(crate) async fn partition(db: &DatabaseConnection, month: i64) {
     let create = format!(
         "create table if not exists product_event_{month} partition of product_event \
          for values from ({month}) to ({})",

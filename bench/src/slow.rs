@@ -1,7 +1,8 @@
 //! A thousand sockets that send as slowly as they can, beside a client that works.
 
 use crate::Effort;
-use crate::load::{Load, What, run as run_load};
+use crate::compare::load;
+use crate::load::{Load, run as run_load};
 use crate::report::{Figures, Target, print};
 use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
 use plg_testkit::access::ROOT_KEY;
@@ -66,15 +67,7 @@ pub(crate) async fn run(effort: &Effort) {
 }
 
 fn client(address: SocketAddr, duration: Duration) -> Load {
-    Load {
-        address,
-        connections: 32,
-        hotels: 100,
-        duration,
-        rate: Some(RATE),
-        what: What::Import,
-        key: ROOT_KEY.to_owned(),
-    }
+    Load { rate: Some(RATE), ..load(address, 32, 100, duration) }
 }
 
 /// Until it is aborted; comes back whenever it is thrown out.
