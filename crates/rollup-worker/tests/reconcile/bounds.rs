@@ -55,6 +55,7 @@ async fn the_table_is_read_once_however_many_chunks_there_are() {
     let run = books.reconcile(&Options { read_chunk: 1, write_chunk: 1, ..incremental() }).await;
 
     assert_eq!(run.figures.hotel_months, 20);
+    books.sessions_ended().await;
     let scans = "select seq_scan as n from pg_stat_user_tables where relname = 'usage_monthly'";
     assert_eq!(ledger::number(&books.db, scans).await, 1);
 }

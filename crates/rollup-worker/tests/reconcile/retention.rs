@@ -9,13 +9,8 @@ use plg_testkit::{Backend, TestDatabase, ledger};
 use rollup_worker::arguments::Retain;
 use rollup_worker::retain::{Forgotten, RetainError, retain};
 use rstest::rstest;
-use std::time::Duration;
-use tokio::time::timeout;
 
 const HOTEL: HotelId = hotel(1);
-
-/// Far longer than it takes.
-const STANDSTILL: Duration = Duration::from_secs(30);
 
 const KEEP_TWO_MONTHS: Retain = Retain { months: 2, gate_months: 13, json: false };
 
@@ -155,11 +150,7 @@ async fn what_is_old_is_found_without_reading_what_is_new() {
 
     assert_eq!(forgotten.gates, 1_000);
     // Two ranges of pages, twice: that of the old ones, and the last, of which the index knows nothing yet.
-    // Sessions say what they have read before they end.
-    let sessions = "pg_stat_activity where datname = current_database() \
-                    and application_name = 'plg-rollup'";
-    let ended = async { while books.count(sessions).await > 0 {} };
-    timeout(STANDSTILL, ended).await.expect("the sessions end");
+    books.sessions_ended().await;
     let read = "select idx_tup_fetch + seq_tup_read as n from pg_stat_user_tables \
                 where relname = 'event_gate'";
     let read = ledger::number(&books.db, read).await;

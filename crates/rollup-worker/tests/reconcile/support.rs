@@ -143,6 +143,16 @@ impl Books {
         Connections::open(&self.database.url().parse().unwrap()).await.unwrap()
     }
 
+    /// Waits for the worker's sessions, which tell the server what they have read when they end.
+    pub(crate) async fn sessions_ended(&self) {
+        const STANDSTILL: Duration = Duration::from_secs(30);
+
+        let sessions = "select count(*) as n from pg_stat_activity \
+                        where datname = current_database() and application_name = 'plg-rollup'";
+        let ended = async { while ledger::number(&self.db, sessions).await > 0 {} };
+        tokio::time::timeout(STANDSTILL, ended).await.expect("the sessions end");
+    }
+
     /// All hotel-months, in order.
     pub(crate) async fn usage(&self) -> Vec<Usage> {
         let all = usage_monthly::Entity::find();
