@@ -109,9 +109,9 @@ fn keys<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Rows {
 fn insert_once(db: &impl ConnectionTrait, gates: &[(Gate, DateTime<Utc>)]) -> Sql {
     let rows = keys(gates.iter().map(|(gate, _)| gate))
         .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at));
-    let into = "event_gate (gate_id, hotel_id, passed_at)";
-    let values = "t.gate_id, t.hotel_id, t.passed_at";
-    Sql::insert(db, into, values, rows).text(" on conflict (gate_id, hotel_id) do nothing")
+    let columns = ["gate_id", "hotel_id", "passed_at"];
+    let hotels = gates.iter().map(|(gate, _)| gate.hotel_id);
+    Sql::insert_absent(db, "event_gate", &columns, rows, "gate_id", hotels)
 }
 
 fn upsert_windows(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {

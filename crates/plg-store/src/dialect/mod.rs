@@ -3,6 +3,7 @@
 //! | | PostgreSQL | SQLite |
 //! |---|---|---|
 //! | many rows as a source | one array per column, through `unnest` | `VALUES` |
+//! | rows that may be there | looked for first | `ON CONFLICT` |
 //! | row locks | `FOR UPDATE` | the write transaction is the lock |
 //! | what an update changed | columns by alias | columns by name |
 //! | several writes | one statement of several CTEs | several statements, sent as one |
@@ -82,6 +83,33 @@ impl Sql {
         }
         // SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
         insert.text(&format!("select {values} from ")).rows(rows).text(" where true")
+    }
+
+    /// Inserts those of the rows that the table does not have, by an id and `hotel_id`. Their hotels are locked:
+    /// nobody else inserts one of them meanwhile.
+    ///
+    /// So PostgreSQL can look for them first. For `ON CONFLICT` it looks, too, and then puts each row there on
+    /// trial, with a lock of its own and one more record of the log. `VALUES` cannot look.
+    pub(crate) fn insert_absent(
+        db: &impl ConnectionTrait,
+        table: &str,
+        columns: &[&str],
+        rows: Rows,
+        id: &str,
+        hotels: impl Iterator<Item = HotelId>,
+    ) -> Self {
+        let look = rows.len() > 1 && db.get_database_backend() == DbBackend::Postgres;
+        let values = columns.iter().map(|name| format!("t.{name}")).collect::<Vec<_>>().join(", ");
+        let into = format!("{table} ({})", columns.join(", "));
+        let insert = Self::insert(db, &into, &values, rows);
+        if !look {
+            return insert.text(&format!(" on conflict ({id}, hotel_id) do nothing"));
+        }
+        let present = format!("{table} g where g.{id} = t.{id} and g.hotel_id = t.hotel_id");
+        insert
+            .text(&format!(" and not exists (select from {present}"))
+            .of_one_hotel("g.hotel_id", hotels)
+            .text(")")
     }
 
     /// Updates a table with its alias and what is set, `usage_monthly as u set imports = t.imports`, from rows.

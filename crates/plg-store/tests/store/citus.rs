@@ -39,6 +39,10 @@ fn objection(statement: &str) -> Option<&'static str> {
     }) {
         return Some("ON CONFLICT DO UPDATE takes values from elsewhere than `excluded`");
     }
+    let looked_up = statement.split(" exists (").skip(1).map(|after| &after[..closing(after)]);
+    if looked_up.into_iter().any(|rows| !rows.contains("hotel_id = $")) {
+        return Some("rows that are looked for beside others are not bound to one hotel");
+    }
     if has("advisory") {
         return Some("an advisory lock holds on one node only");
     }
@@ -113,6 +117,7 @@ async fn write_everything(url: &str) {
     for id in [hotel(1), hotel(2)] {
         let seats = [add_seat(id, 1), add_seat(id, 2), remove_seat(id, 1)];
         record("2026-11-15T12:00:00Z", &seats).await;
+        record("2026-11-15T12:00:00Z", &[export(id, "export-0")]).await;
         let exports: Vec<_> = (0..31).map(|n| export(id, &format!("export-{n}"))).collect();
         record("2026-11-15T12:00:00Z", &exports).await;
         let mut workload = Workload::new(3, &[id]);
@@ -146,6 +151,7 @@ async fn the_write_path_sends_nothing_that_citus_refuses() {
         "update usage_monthly as u set imports",
         "insert into event_gate",
         "do nothing returning gate_id",
+        "g.hotel_id = t.hotel_id and g.hotel_id = $4) returning gate_id",
         "do update set last_at = excluded.last_at",
         "delete from event_gate",
         "(select unnest($1::uuid[]) as gate_id, unnest($2::uuid[]) as hotel_id) as t join event_gate",
@@ -169,6 +175,9 @@ fn what_citus_refuses_is_recognised() {
                   (gate_id, hotel_id) do update set";
     let set = "update usage_monthly as u set imports = t.imports from unnest($1::uuid[]) as t(hotel_id) \
                where u.hotel_id = t.hotel_id";
+    let absent = "insert into event_gate (gate_id, hotel_id) select t.k, t.h from \
+                  (select unnest($1::uuid[]) as k, unnest($2::uuid[]) as h) as t where true and \
+                  not exists (select from event_gate g where g.gate_id = t.k and g.hotel_id = t.h)";
     let refused = [
         "select 1 from usage_monthly u where not u.closed for update of u".to_owned(),
         "select 1 from unnest($1) t join usage_monthly u on u.hotel_id = t.h for update".to_owned(),
@@ -176,6 +185,7 @@ fn what_citus_refuses_is_recognised() {
         format!("{upsert} last_at = $3) select 1"),
         format!("{upsert} passed = (select 1)) select 1"),
         format!("{upsert} last_at = now()) select 1"),
+        absent.to_owned(),
         "select pg_advisory_xact_lock(1)".to_owned(),
         "insert into seat (hotel_id, added_at) values ($1, now())".to_owned(),
         "update usage_monthly set closed = true".to_owned(),
@@ -191,6 +201,7 @@ fn what_citus_refuses_is_recognised() {
         "select 1 from usage_monthly u where u.hotel_id = $1 for update of u".to_owned(),
         format!("{upsert} last_at = excluded.last_at) select $3 from seat where hotel_id = $4"),
         format!("{upsert} last_at = excluded.last_at) {set} and u.hotel_id = $3"),
+        absent.replace("t.h)", "t.h and g.hotel_id = $3)"),
         "begin".to_owned(),
     ];
     for statement in taken {
