@@ -28,6 +28,11 @@ fn name(month: Month) -> String {
     format!("product_event_{}", month.number())
 }
 
+/// The month of a partition.
+fn month_of(name: &str) -> Option<Month> {
+    Month::from_number(name.strip_prefix("product_event_")?.parse().ok()?).ok()
+}
+
 /// The months that have a partition, in order.
 ///
 /// # Errors
@@ -47,11 +52,7 @@ pub async fn existing(db: &impl ConnectionTrait) -> Result<BTreeSet<Month>, Stor
          join pg_class c on c.oid = i.inhrelid where i.inhparent = to_regclass('product_event')",
     );
     let rows = Row::find_by_statement(select.statement()).all(db).await?;
-    let month = |row: &Row| {
-        let number = row.name.strip_prefix("product_event_")?.parse().ok()?;
-        Month::from_number(number).ok()
-    };
-    Ok(rows.iter().filter_map(month).collect())
+    Ok(rows.iter().filter_map(|row| month_of(&row.name)).collect())
 }
 
 /// Makes the partitions of these months where they are absent. In a transaction of its own, or, when
@@ -81,32 +82,107 @@ pub async fn ensure(
     Ok(())
 }
 
-/// Drops a month with all its events, in constant time. Not in a transaction: it waits for the readers
-/// of that month, and nobody waits for it.
+/// Drops all months before `before` with their events, in constant time each, and says how many. Not in a
+/// transaction: it waits for the readers of a month, and nobody waits for it.
+///
+/// Interrupted half-way, the next call goes on. Partitions that somebody else has detached stay.
 ///
 /// Citus has only the way that everybody waits for, so there it gives way after a moment and comes again.
 ///
 /// # Errors
 /// When the database does not play along.
-pub async fn drop_month(db: &DatabaseConnection, month: Month) -> Result<(), StoreError> {
-    let name = name(month);
+pub async fn drop_before(db: &DatabaseConnection, before: Month) -> Result<u64, StoreError> {
     if is_citus(db).await? {
-        let mut attempt = 1;
-        loop {
-            match drop_at_once(db, &name).await.map_err(StoreError::from) {
-                Err(error) if error.is_conflict() && attempt < DROP_ATTEMPTS => {
-                    tracing::debug!(%error, attempt, "a month is still in use, trying again");
-                    tokio::time::sleep(DROP_PAUSE).await;
-                    attempt += 1;
-                }
-                result => return result,
+        let mut months = 0;
+        for month in existing(db).await?.range(..before) {
+            drop_patiently(db, &name(*month)).await?;
+            months += 1;
+        }
+        return Ok(months);
+    }
+    // While one is half detached, no other can be.
+    let (halves, others): (Vec<_>, Vec<_>) = parts(db).await?.into_iter().partition(|p| p.is_half);
+    let mut months = 0;
+    for Part { name, month, is_held, is_half, is_doomed } in halves.into_iter().chain(others) {
+        if is_half {
+            let finish = format!("alter table product_event detach partition {name} finalize");
+            db.execute_unprepared(&finish).await?;
+            if !is_doomed {
+                continue;
             }
+        } else if is_held {
+            if month >= before {
+                continue;
+            }
+            db.execute_unprepared(&format!("comment on table {name} is '{DOOMED}'")).await?;
+            let detach = format!("alter table product_event detach partition {name} concurrently");
+            db.execute_unprepared(&detach).await?;
+        }
+        db.execute_unprepared(&format!("drop table {name}")).await?;
+        months += 1;
+    }
+    Ok(months)
+}
+
+/// The comment on a partition that is being dropped: it is told by that when it is detached already.
+const DOOMED: &str = "being dropped by rollup-worker retain";
+
+/// A partition of the log, or one that was.
+struct Part {
+    name: String,
+    month: Month,
+    /// It belongs to the log, at least by half.
+    is_held: bool,
+    /// Whoever was detaching it has been interrupted.
+    is_half: bool,
+    /// It was to be dropped.
+    is_doomed: bool,
+}
+
+/// The partitions of the log, and those that are to be dropped and are still there.
+async fn parts(db: &DatabaseConnection) -> Result<Vec<Part>, StoreError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        name: String,
+        is_held: bool,
+        is_half: bool,
+        is_doomed: bool,
+    }
+
+    let select = Sql::new(
+        db,
+        "select * from (select cast(c.relname as text) as name, i.inhrelid is not null as is_held, \
+         coalesce(i.inhdetachpending, false) as is_half, \
+         coalesce(obj_description(c.oid, 'pg_class') = ",
+    )
+    .bind(DOOMED)
+    .text(
+        ", false) as is_doomed from pg_class c left join pg_inherits i \
+         on i.inhrelid = c.oid and i.inhparent = to_regclass('product_event') \
+         where c.relkind = 'r' and c.relnamespace = \
+         (select relnamespace from pg_class where oid = to_regclass('product_event'))) as c \
+         where is_held or is_doomed order by name",
+    );
+    let rows = Row::find_by_statement(select.statement()).all(db).await?;
+    let part = |Row { name, is_held, is_half, is_doomed }| {
+        Some(Part { month: month_of(&name)?, name, is_held, is_half, is_doomed })
+    };
+    Ok(rows.into_iter().filter_map(part).collect())
+}
+
+/// Tries until nobody uses it for a moment.
+async fn drop_patiently(db: &DatabaseConnection, name: &str) -> Result<(), StoreError> {
+    let mut attempt = 1;
+    loop {
+        match drop_at_once(db, name).await.map_err(StoreError::from) {
+            Err(error) if error.is_conflict() && attempt < DROP_ATTEMPTS => {
+                tracing::debug!(%error, attempt, "a month is still in use, trying again");
+                tokio::time::sleep(DROP_PAUSE).await;
+                attempt += 1;
+            }
+            result => return result,
         }
     }
-    let detach = format!("alter table product_event detach partition {name} concurrently");
-    db.execute_unprepared(&detach).await?;
-    db.execute_unprepared(&format!("drop table {name}")).await?;
-    Ok(())
 }
 
 async fn drop_at_once(db: &DatabaseConnection, name: &str) -> Result<(), DbErr> {

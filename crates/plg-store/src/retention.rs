@@ -72,12 +72,7 @@ pub async fn drop_events_before(
         };
         return Ok(Dropped { months: 0, events: delete_in_chunks(db, delete).await? });
     }
-    let mut months = 0;
-    for old in partitions::existing(db).await?.range(..month) {
-        partitions::drop_month(db, *old).await?;
-        months += 1;
-    }
-    Ok(Dropped { months, events: 0 })
+    Ok(Dropped { months: partitions::drop_before(db, month).await?, events: 0 })
 }
 
 /// Removes session windows and daily caps that are over.

@@ -1,6 +1,6 @@
 //! Forgetting what is old: only what is reconciled, and never what a rule may still ask for.
 
-use crate::support::{Books, NOON, full, incremental};
+use crate::support::{Books, NOON, STANDSTILL, full, incremental};
 use futures_util::TryStreamExt as _;
 use plg_core::ids::HotelId;
 use plg_store::rollup::{self, HotelMonth, Scope};
@@ -9,6 +9,7 @@ use plg_testkit::{Backend, TestDatabase, ledger};
 use rollup_worker::arguments::Retain;
 use rollup_worker::retain::{Forgotten, RetainError, retain};
 use rstest::rstest;
+use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 
 const HOTEL: HotelId = hotel(1);
 
@@ -22,6 +23,15 @@ impl Books {
         result
     }
 
+    /// The tables of the months that have begun, attached or not.
+    async fn tables(&self) -> Vec<String> {
+        let select = "select cast(relname as text) as name from pg_class where relkind = 'r' and \
+                      relname between 'product_event_2' and 'product_event_202701' order by 1";
+        let statement = Statement::from_string(self.db.get_database_backend(), select);
+        let rows = self.db.query_all_raw(statement).await.unwrap();
+        rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
+    }
+
     async fn count(&self, what: &str) -> i64 {
         ledger::number(&self.db, &format!("select count(*) as n from {what}")).await
     }
@@ -29,7 +39,19 @@ impl Books {
 
 /// November to January, one month each.
 async fn three_months(backend: Backend) -> Books {
-    let books = Books::of(backend, &[HOTEL]).await;
+    spend_three_months(Books::new(backend).await).await
+}
+
+/// The same, reconciled, on a PostgreSQL that is not distributed.
+async fn three_months_on_one_machine() -> Books {
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let books = spend_three_months(Books::on(database).await).await;
+    books.reconcile(&incremental()).await;
+    books
+}
+
+async fn spend_three_months(books: Books) -> Books {
+    books.spend_a_day(&[HOTEL]).await;
     for month in ["2026-12-10T12:00:00Z", "2027-01-10T12:00:00Z"] {
         books.clock.set_to(month);
         books.record(&[click(HOTEL), import(HOTEL, month)]).await;
@@ -119,6 +141,54 @@ async fn a_job_is_remembered_for_its_horizon(
     books.retain(&months(1)).await.unwrap();
     assert_eq!(books.count("event_gate").await, 0);
     assert_eq!(books.count("product_event").await, 0);
+}
+
+/// PostgreSQL only: SQLite has no partitions. Citus drops a month at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_interrupted_while_it_waited_for_readers_goes_on() {
+    let books = three_months_on_one_machine().await;
+    let reader = books.database.connect().await;
+    let reading = reader.begin().await.unwrap();
+    ledger::number(&reading, "select count(*) as n from product_event").await;
+
+    let waits = "select pid from pg_stat_activity where datname = current_database() and query like \
+                 '%detach partition%concurrently' and wait_event_type = 'Lock'";
+    let kill = format!("select count(pg_terminate_backend(pid)) as n from ({waits}) as w");
+    let killed = async { while ledger::number(&books.db, &kill).await == 0 {} };
+    let killed = tokio::time::timeout(STANDSTILL, killed);
+    let (interrupted, killed) = tokio::join!(books.retain(&KEEP_TWO_MONTHS), killed);
+
+    killed.expect("it waits for the reader");
+    interrupted.unwrap_err();
+    reading.rollback().await.unwrap();
+    let half = "pg_inherits where inhdetachpending";
+    assert_eq!(books.count(half).await, 1, "a month is half detached");
+    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+    assert_eq!(forgotten.months, 1);
+    assert_eq!(books.tables().await, ["product_event_202612", "product_event_202701"]);
+    books.clock.set_to("2027-02-10T12:00:00Z");
+    assert_eq!(books.retain(&KEEP_TWO_MONTHS).await.unwrap().months, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_was_detached_is_dropped_if_it_was_to_be() {
+    let books = three_months_on_one_machine().await;
+    // As an operator, who wants to keep it; and as a worker that is killed before it drops it.
+    for (month, comment) in
+        [("202611", "the archive"), ("202612", "being dropped by rollup-worker retain")]
+    {
+        for sql in [
+            format!("comment on table product_event_{month} is '{comment}'"),
+            format!("alter table product_event detach partition product_event_{month}"),
+        ] {
+            ledger::damage(&books.db, &sql).await;
+        }
+    }
+
+    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+
+    assert_eq!(forgotten.months, 1);
+    assert_eq!(books.tables().await, ["product_event_202611", "product_event_202701"]);
 }
 
 /// PostgreSQL only: SQLite has no partitions.

@@ -24,6 +24,9 @@ pub(crate) const OCTOBER: &str = "2026-10";
 pub(crate) const NOVEMBER: &str = "2026-11";
 pub(crate) const DECEMBER: &str = "2026-12";
 
+/// Far longer than anything takes that is waited for.
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(30);
+
 /// A service's database, and a clock.
 pub(crate) struct Books {
     pub(crate) database: TestDatabase,
@@ -145,8 +148,6 @@ impl Books {
 
     /// Waits for the worker's sessions, which tell the server what they have read when they end.
     pub(crate) async fn sessions_ended(&self) {
-        const STANDSTILL: Duration = Duration::from_secs(30);
-
         let sessions = "select count(*) as n from pg_stat_activity \
                         where datname = current_database() and application_name = 'plg-rollup'";
         let ended = async { while ledger::number(&self.db, sessions).await > 0 {} };
