@@ -5,6 +5,7 @@ use crate::error::StoreError;
 use crate::gates;
 use crate::partitions;
 use crate::schema::product_event;
+use chrono::{DateTime, Utc};
 use plg_core::calendar::{Month, TimeZone};
 use plg_core::catalogue::EventType;
 use plg_core::event::RecordedEvent;
@@ -14,7 +15,7 @@ use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, Select,
 };
 use std::sync::Arc;
 
@@ -125,7 +126,10 @@ fn from_row(row: product_event::Model) -> Result<RecordedEvent, StoreError> {
     })
 }
 
-/// The event that a sending with this id has recorded, if one has.
+/// The event that a sending with this id has recorded, if one has and its row is there.
+///
+/// The log has no index by id, but its times never run backwards in a hotel-month: its place is found by that of
+/// its gate, however long the month is.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -140,13 +144,52 @@ pub async fn of_sending(
     let Some(passed) = gates::read(db, &[gate]).await?.remove(&gate.key) else { return Ok(None) };
     // The hotel's month differs from that of UTC by a day at most, and a clock may have been behind.
     let month = TimeZone::default().month_of(passed.last_at);
-    let row = product_event::Entity::find()
+    for month in [month, month.previous(), month.next()] {
+        let Some(first) = first_since(db, hotel_id, month, passed.last_at).await? else { continue };
+        let row = rows_from(hotel_id, month, first)
+            .filter(Column::Seq.lt(first.saturating_add_unsigned(PAGE_SCAN_MAX)))
+            .filter(Column::EventId.eq(id.as_str()))
+            .one(db)
+            .await?;
+        if let Some(row) = row {
+            return from_row(row).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Where the events of a hotel-month begin that were recorded at `since` or later, found by halving.
+async fn first_since(
+    db: &impl ConnectionTrait,
+    hotel_id: HotelId,
+    month: Month,
+    since: DateTime<Utc>,
+) -> Result<Option<i64>, StoreError> {
+    use product_event::Column;
+
+    let newest = rows_from(hotel_id, month, 0).order_by_desc(Column::Seq).one(db).await?;
+    let Some(newest) = newest.filter(|row| row.recorded_at >= since) else { return Ok(None) };
+    let (mut low, mut high) = (0, newest.seq);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        // Rows may be missing.
+        let row = rows_from(hotel_id, month, middle).order_by_asc(Column::Seq).one(db).await?;
+        match row {
+            Some(row) if row.recorded_at < since => low = row.seq + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(Some(low))
+}
+
+/// The rows of a hotel-month from a sequence number on.
+fn rows_from(hotel_id: HotelId, month: Month, seq: i64) -> Select<product_event::Entity> {
+    use product_event::Column;
+
+    product_event::Entity::find()
         .filter(Column::HotelId.eq(hotel_id.0))
-        .filter(Column::Month.between(month.previous().number(), month.next().number()))
-        .filter(Column::EventId.eq(id.as_str()))
-        .one(db)
-        .await?;
-    row.map(from_row).transpose()
+        .filter(Column::Month.eq(month.number()))
+        .filter(Column::Seq.gte(seq))
 }
 
 /// The write that appends events.

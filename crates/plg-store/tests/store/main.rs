@@ -7,6 +7,7 @@ mod citus;
 mod concurrency;
 mod distribute;
 mod gates;
+mod log;
 mod months;
 mod one_hotel_per_transaction;
 mod own_transaction;
