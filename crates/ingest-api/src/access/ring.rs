@@ -33,9 +33,16 @@ struct Entry {
     noted_at: AtomicI64,
 }
 
+/// The last time that somebody came with an unknown key, and the keys were read.
+struct Look {
+    at: Instant,
+    failed: bool,
+}
+
 pub(super) struct KeyRing {
     keys: RwLock<HashMap<Uuid, Arc<Entry>>>,
-    looked_at: Mutex<Option<Instant>>,
+    /// Held while the keys are read, so that what was read later is what stays.
+    look: Mutex<Option<Look>>,
     db: DatabaseConnection,
     runtime: Handle,
     clock: SharedClock,
@@ -49,7 +56,7 @@ impl KeyRing {
     ) -> Result<Arc<Self>, StoreError> {
         let ring = Arc::new(Self {
             keys: RwLock::default(),
-            looked_at: Mutex::new(None),
+            look: Mutex::new(None),
             db,
             runtime: Handle::current(),
             clock,
@@ -74,9 +81,10 @@ impl KeyRing {
             return Ok(known);
         }
         let ring = Arc::clone(self);
-        // The pool belongs to the other runtime.
-        let look = self.runtime.spawn(async move { ring.look_again().await });
-        match timeout(LOOK_DEADLINE, look).await {
+        // The pool belongs to the other runtime. The deadline is there, too: whoever waits for a database that is away
+        // does not wait there for longer than here.
+        let look = async move { timeout(LOOK_DEADLINE, ring.look_again()).await };
+        match self.runtime.spawn(look).await {
             Ok(Ok(looked)) => looked?,
             Ok(Err(_)) | Err(_) => {
                 return Err(StoreError::Unavailable("no answer in time".to_owned()).into());
@@ -96,13 +104,17 @@ impl KeyRing {
     }
 
     async fn look_again(&self) -> Result<(), StoreError> {
-        let mut looked_at = self.looked_at.lock().await;
-        if looked_at.is_some_and(|at| at.elapsed() < LOOK_PAUSE) {
-            return Ok(());
+        let mut last = self.look.lock().await;
+        match &*last {
+            Some(look) if look.at.elapsed() < LOOK_PAUSE => {
+                let failure = || StoreError::Unavailable("the last look has failed".to_owned());
+                return if look.failed { Err(failure()) } else { Ok(()) };
+            }
+            _ => {}
         }
-        self.refresh().await?;
-        *looked_at = Some(Instant::now());
-        Ok(())
+        let looked = self.refresh().await;
+        *last = Some(Look { at: Instant::now(), failed: looked.is_err() });
+        looked
     }
 
     async fn refresh(&self) -> Result<(), StoreError> {
@@ -153,7 +165,9 @@ async fn keep_fresh(ring: Weak<KeyRing>, pause: Duration) {
         ticks.tick().await;
         let Some(ring) = ring.upgrade() else { return };
         let work = async {
+            let look = ring.look.lock().await;
             ring.refresh().await?;
+            drop(look);
             ring.note_use().await
         };
         match timeout(LOOK_DEADLINE, work).await {
@@ -161,5 +175,45 @@ async fn keep_fresh(ring: Weak<KeyRing>, pause: Duration) {
             Ok(Err(error)) => tracing::warn!(%error, "service keys stay as they were"),
             Err(_) => tracing::warn!("service keys stay as they were: no answer in time"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plg_service::SystemClock;
+    use sea_orm::Database;
+
+    /// Without a table to read keys from.
+    async fn ring() -> Arc<KeyRing> {
+        Arc::new(KeyRing {
+            keys: RwLock::default(),
+            look: Mutex::new(None),
+            db: Database::connect("sqlite::memory:").await.unwrap(),
+            runtime: Handle::current(),
+            clock: Arc::new(SystemClock),
+        })
+    }
+
+    #[tokio::test]
+    async fn while_the_keys_cannot_be_read_not_everybody_tries() {
+        let ring = ring().await;
+        assert!(ring.caller(Uuid::nil(), &[0; 32]).await.is_err());
+        let create = "create table api_key (key_id)";
+        sea_orm::ConnectionTrait::execute_unprepared(&ring.db, create).await.unwrap();
+        let error = ring.look_again().await.unwrap_err().to_string();
+        assert!(error.contains("the last look has failed"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn whoever_has_waited_long_enough_leaves_nobody_behind() {
+        let ring = ring().await;
+        let reading = ring.look.lock().await;
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        let before = tasks();
+        tokio::time::pause();
+        assert!(ring.caller(Uuid::nil(), &[0; 32]).await.is_err());
+        assert_eq!(tasks(), before);
+        drop(reading);
     }
 }
