@@ -2,11 +2,12 @@
 
 use super::AccessError;
 use jsonwebtoken::DecodingKey;
-use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::jwk::Jwk;
 use plg_service::access::JwtSettings;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -128,14 +129,33 @@ async fn fetch(client: &Client, url: &Url) -> Result<Vec<Key>, String> {
     parse(&body)
 }
 
+/// Keys that are not understood are left out (RFC 7517, section 5), as long as there are others.
 fn parse(text: &[u8]) -> Result<Vec<Key>, String> {
-    let set: JwkSet = serde_json::from_slice(text).map_err(|cause| cause.to_string())?;
-    let key = |jwk: &Jwk| {
-        let key = DecodingKey::from_jwk(jwk).map_err(|cause| cause.to_string())?;
-        Ok(Key { kid: jwk.common.key_id.clone(), key })
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<serde_json::Value>,
+    }
+
+    let set: Set = serde_json::from_slice(text).map_err(|cause| cause.to_string())?;
+    let key = |jwk: serde_json::Value| {
+        let jwk: Jwk = serde_json::from_value(jwk).map_err(|cause| cause.to_string())?;
+        let key = DecodingKey::from_jwk(&jwk).map_err(|cause| cause.to_string())?;
+        Ok(Key { kid: jwk.common.key_id, key })
     };
-    let keys: Vec<Key> = set.keys.iter().map(key).collect::<Result<_, String>>()?;
-    if keys.is_empty() { Err("holds no key".to_owned()) } else { Ok(keys) }
+    let (mut keys, mut causes) = (Vec::new(), Vec::new());
+    for jwk in set.keys {
+        key(jwk).map_or_else(|cause: String| causes.push(cause), |key| keys.push(key));
+    }
+    match causes.as_slice() {
+        [] if keys.is_empty() => Err("holds no key".to_owned()),
+        [cause, ..] if keys.is_empty() => Err(format!("holds no key that can be used: {cause}")),
+        causes => {
+            for cause in causes {
+                tracing::warn!(cause, "one of the login's keys is left out");
+            }
+            Ok(keys)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +191,28 @@ mod tests {
         {
             assert_eq!(set.refresh(&client, &url).await, pause);
             assert_eq!(kids(), [known]);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_not_understood_are_left_out() {
+        let understood = r#"{"kty": "oct", "kid": "mine", "k": "AAAA"}"#;
+        for other in [
+            r#"{"kty": "AKP", "kid": "of the future", "alg": "ML-DSA-44", "pub": "AAAA"}"#,
+            r#"{"kty": "oct", "kid": "odd", "k": "/"}"#,
+            r#"{"kty": "RSA", "kid": "half"}"#,
+            r#""text""#,
+        ] {
+            let keys = parse(format!(r#"{{"keys": [{other}, {understood}]}}"#).as_bytes()).unwrap();
+            assert_eq!(
+                keys.iter().map(|key| key.kid.as_deref()).collect::<Vec<_>>(),
+                [Some("mine")]
+            );
+            let cause = parse(format!(r#"{{"keys": [{other}]}}"#).as_bytes()).err().unwrap();
+            assert!(cause.starts_with("holds no key that can be used: "), "{cause}");
+        }
+        for nothing in [r#"{"keys": []}"#, r#"{"keys": 1}"#, "[]", ""] {
+            assert!(parse(nothing.as_bytes()).is_err(), "{nothing}");
         }
     }
 
