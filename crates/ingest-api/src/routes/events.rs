@@ -170,7 +170,7 @@ async fn record_items(
     let mut written = state.writer.record_all(commands).await;
     // An array of which nothing could be recorded is worth sending again as a whole.
     if written.iter().all(Result::is_err)
-        && let Some(error) = first_error(&mut written)
+        && let Some(error) = error_of_all(&mut written)
     {
         return Err(error.into());
     }
@@ -187,13 +187,15 @@ async fn record_items(
     Ok(HttpResponse::Ok().json(Results { results }))
 }
 
-/// Takes the first error that is none of the data, if there is one.
-fn first_error(results: &mut [WriteResult]) -> Option<WriteError> {
-    let passing = |result: &&mut WriteResult| {
+/// Takes the error that is true of all, if there is one that is none of the data: when of some it is not known whether
+/// they were recorded, that of the others does not say that nothing was.
+fn error_of_all(results: &mut [WriteResult]) -> Option<WriteError> {
+    let is_unknown = |result: &WriteResult| matches!(result, Err(WriteError::OutcomeUnknown));
+    let passes = |result: &WriteResult| {
         !matches!(result, Ok(_) | Err(WriteError::Store(StoreError::Data(_))))
     };
-    let result = results.iter_mut().find(passing)?;
-    std::mem::replace(result, Err(WriteError::Unavailable)).err()
+    let place = results.iter().position(is_unknown).or_else(|| results.iter().position(passes))?;
+    std::mem::replace(&mut results[place], Err(WriteError::Unavailable)).err()
 }
 
 /// Most events of one page.
@@ -248,4 +250,21 @@ pub(super) async fn list(
         .await?;
     let next_cursor = page.next.map(cursor::encode);
     Ok(HttpResponse::Ok().json(ListBody { events: page.events, next_cursor }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sea_orm::DbErr;
+
+    #[test]
+    fn nobody_is_told_that_nothing_was_recorded_when_something_may_have_been() {
+        let data = || Err(StoreError::Data(DbErr::Custom("a zero byte".to_owned())).into());
+        let overloaded = || Err(WriteError::Overloaded);
+        let mut results = [data(), overloaded(), Err(WriteError::OutcomeUnknown), overloaded()];
+        assert!(matches!(error_of_all(&mut results), Some(WriteError::OutcomeUnknown)));
+        let mut results = [data(), overloaded(), Err(WriteError::ShuttingDown)];
+        assert!(matches!(error_of_all(&mut results), Some(WriteError::Overloaded)));
+        assert!(error_of_all(&mut [data(), data()]).is_none());
+    }
 }

@@ -132,7 +132,13 @@ impl Lane {
         let mut parts = vec![commands];
         while let Some(part) = parts.pop() {
             match self.try_commit(part).await {
-                Ok(answers) => results.extend(answers.into_iter().map(Ok)),
+                Ok(answers) => {
+                    for (command, answer) in part.iter().zip(&answers) {
+                        let event_type = command.event().event_type;
+                        self.shared.metrics.decided(event_type.name(), answer);
+                    }
+                    results.extend(answers.into_iter().map(Ok));
+                }
                 // One bad command must not fail its neighbours: halve the batch until it is alone.
                 Err(WriteError::Store(error)) if part.len() > 1 && is_about_data(&error) => {
                     tracing::warn!(%error, commands = part.len(), "splitting a refused batch");
@@ -144,7 +150,7 @@ impl Lane {
                     if let WriteError::Store(error) = &error {
                         tracing::error!(%error, commands = part.len(), "a batch failed");
                     }
-                    results.extend(part.iter().map(|_| Err(same(&error))));
+                    results.extend(part.iter().map(|_| Err(error.of_another())));
                 }
             }
             if self.connection.is_none() {
@@ -174,9 +180,6 @@ impl Lane {
         match result {
             Ok(answers) => {
                 self.admission.served(commands.len(), took);
-                for (command, answer) in commands.iter().zip(&answers) {
-                    shared.metrics.decided(command.event().event_type.name(), answer);
-                }
                 Ok(answers)
             }
             Err(CommitError::Failed(StoreError::Unavailable(cause))) => {
@@ -250,14 +253,4 @@ impl Lane {
 /// What the batch asks for, or what is stored of one of its hotels.
 const fn is_about_data(error: &StoreError) -> bool {
     matches!(error, StoreError::Data(_) | StoreError::Database(_) | StoreError::Corrupt { .. })
-}
-
-/// The same error for another command of the batch. Its cause has been logged.
-fn same(error: &WriteError) -> WriteError {
-    match error {
-        WriteError::Store(_) | WriteError::Unavailable => WriteError::Unavailable,
-        WriteError::Overloaded => WriteError::Overloaded,
-        WriteError::OutcomeUnknown => WriteError::OutcomeUnknown,
-        WriteError::ShuttingDown => WriteError::ShuttingDown,
-    }
 }

@@ -48,6 +48,18 @@ pub enum WriteError {
     ShuttingDown,
 }
 
+impl WriteError {
+    /// What is said of another command that fails with this one. The cause has been logged.
+    const fn of_another(&self) -> Self {
+        match self {
+            Self::Store(_) | Self::Unavailable => Self::Unavailable,
+            Self::Overloaded => Self::Overloaded,
+            Self::OutcomeUnknown => Self::OutcomeUnknown,
+            Self::ShuttingDown => Self::ShuttingDown,
+        }
+    }
+}
+
 /// What became of one command.
 pub type WriteResult = Result<Answer, WriteError>;
 
@@ -188,9 +200,9 @@ impl Writer {
             let (places, commands): (Vec<usize>, Vec<Command>) = part.commands.into_iter().unzip();
             match self.enqueue(part.lane, commands) {
                 Ok(ticket) => waiting.push((places, ticket)),
-                Err(_) => {
+                Err(error) => {
                     for place in places {
-                        results[place] = Some(Err(WriteError::Overloaded));
+                        results[place] = Some(Err(error.of_another()));
                     }
                 }
             }

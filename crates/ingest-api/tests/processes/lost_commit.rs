@@ -81,6 +81,9 @@ async fn what_was_committed_is_acknowledged(#[values(Loss::After, Loss::Denied)]
     let setting = Setting::new().await;
     assert_eq!(setting.import("job", loss).await, 201);
     setting.assert_imports(1).await;
+    let metrics = setting.service.metrics().await;
+    let counted = r#"plg_events_total{event_type="import_success",outcome="recorded"} 1"#;
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
     assert_eq!(setting.service.api.import(hotel(1), "job").await.outcome(), "duplicate");
 }
 

@@ -51,6 +51,11 @@ impl Service {
         self.process.address
     }
 
+    /// What it says of itself.
+    pub(crate) async fn metrics(&self) -> String {
+        Api::new(self.process.metrics_address).text("/metrics").await
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         block_in_place(|| self.process.signal(signal));
     }
