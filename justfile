@@ -42,7 +42,7 @@ bench *args='all':
 bench-core:
     cargo bench -p plg-bench --bench core
 
-# Upgrade from an earlier revision to this one under load: just rolling-upgrade HEAD~20
+# Upgrade from an earlier revision to this one under load: just rolling-upgrade HEAD~1
 rolling-upgrade rev:
     scripts/rolling-upgrade.sh {{rev}}
 

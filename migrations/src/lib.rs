@@ -17,6 +17,7 @@ mod m20261124_000001_initial;
 mod m20261124_000002_api_key;
 mod m20261124_000003_rollup_overview;
 mod m20261128_000004_covering_log_key;
+mod m20261128_000005_gates_in_order;
 
 /// Key of the PostgreSQL advisory lock that lets one migrator run at a time ("plgmigr").
 const MIGRATION_LOCK: i64 = 0x70_6c67_6d69_6772;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000002_api_key::Migration),
             Box::new(m20261124_000003_rollup_overview::Migration),
             Box::new(m20261128_000004_covering_log_key::Migration),
+            Box::new(m20261128_000005_gates_in_order::Migration),
         ]
     }
 }

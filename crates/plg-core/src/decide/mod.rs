@@ -107,7 +107,7 @@ pub struct Answer {
 #[derive(Debug, Default, PartialEq)]
 pub struct Needs {
     /// Insert these gates where absent, and say which were: on the usual path that is all a batch
-    /// needs, and it costs no more than looking them up. In key order.
+    /// needs. In key order.
     pub claim: Vec<Gate>,
     /// Read these gates. In key order; none is in `claim`.
     pub read: Vec<Gate>,

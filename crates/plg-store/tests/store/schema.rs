@@ -4,7 +4,7 @@
 use crate::support::Store;
 use migrations::SchemaState;
 use plg_core::decide::Outcome;
-use plg_testkit::commands::{hotel, import};
+use plg_testkit::commands::{click, hotel, import};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
@@ -89,13 +89,14 @@ async fn the_key_of_a_log_with_events_is_replaced() {
     let database = TestDatabase::on_one_machine(Backend::Postgres).await;
     let db = connect(&database).await;
     let plans = database.settings().plans;
-    let import = [import(hotel(1), "job-1")];
-    plg_store::record_batch(&db, &plans, chrono::Utc::now, &import).await.unwrap();
+    // Without a dedup key, which would not be known behind the migration after it.
+    let click = [click(hotel(1))];
+    plg_store::record_batch(&db, &plans, chrono::Utc::now, &click).await.unwrap();
     for question in [covering, vacuumed_often] {
         assert_eq!(ledger::number(&db, question).await, 1, "made so: {question}");
     }
 
-    migrations::down(&db, 1).await.unwrap();
+    migrations::down(&db, 2).await.unwrap();
     let reset = "do $$ begin execute (select format('alter table %I reset \
                  (autovacuum_vacuum_insert_scale_factor)', relname) from pg_class \
                  where relname like 'product_event_%' and relkind = 'r'); end $$";
@@ -206,4 +207,30 @@ async fn sqlite_is_compiled_without_locks_around_its_memory() {
     let options: Vec<String> = rows.iter().map(|row| row.try_get("", "o").unwrap()).collect();
     assert!(options.iter().any(|option| option == "DEFAULT_MEMSTATUS=0"), "{options:?}");
     assert!(!options.iter().any(|option| option == "ENABLE_MEMORY_MANAGEMENT"), "{options:?}");
+}
+
+/// They would not be found, and what they stand for would count again.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn dedup_keys_in_another_form_stop_the_migration(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values("event_gate", "event_window")] table: &str,
+) {
+    let database = TestDatabase::empty(backend).await;
+    let db = connect(&database).await;
+    migrations::up(&db).await.unwrap();
+    migrations::down(&db, 1).await.unwrap();
+    let (id, passed) =
+        (ledger::uuid(&db, hotel(1).0), if table == "event_window" { ", 1" } else { "" });
+    let gate =
+        format!("insert into {table} values ({id}, {id}, '2026-11-15T12:00:00+00:00'{passed})");
+    ledger::damage(&db, &gate).await;
+
+    let refusal = migrations::up(&db).await.unwrap_err().to_string();
+
+    assert!(refusal.contains(&format!("{table} holds dedup keys")), "{refusal}");
+    assert_eq!(pending(&db).await, 1);
+    ledger::damage(&db, &format!("delete from {table}")).await;
+    migrations::up(&db).await.unwrap();
+    assert_eq!(pending(&db).await, 0);
 }
