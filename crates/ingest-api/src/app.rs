@@ -62,10 +62,15 @@ pub enum StartError {
         pending: Vec<String>,
     },
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {cause}")]
+    #[error(
+        "cannot listen on {address}: {cause}. Stop what listens there, or say where to: \
+         PLG__{section}__HOST, PLG__{section}__PORT"
+    )]
     Listen {
         /// Which address.
         address: SocketAddr,
+        /// Whose settings say so.
+        section: &'static str,
         /// What the system says.
         cause: std::io::Error,
     },
@@ -128,9 +133,9 @@ impl Application {
         let state =
             web::Data::new(State { writer, reader, access, door, plans, metrics, health, spans });
 
-        let (listener, address) = listen(settings.server.host, settings.server.port)?;
+        let (listener, address) = listen("SERVER", settings.server.host, settings.server.port)?;
         let (metrics_listener, metrics_address) =
-            listen(settings.metrics.host, settings.metrics.port)?;
+            listen("METRICS", settings.metrics.host, settings.metrics.port)?;
         let routes_state = state.clone();
         let app = move || {
             App::new()
@@ -150,9 +155,10 @@ impl Application {
         if settings.server.threads > 0 {
             server = server.workers(settings.server.threads);
         }
-        let listen_error = |cause| StartError::Listen { address, cause };
+        let listen_error = |cause| StartError::Listen { address, section: "SERVER", cause };
         let server = server.listen(listener).map_err(listen_error)?.run();
-        let listen_error = |cause| StartError::Listen { address: metrics_address, cause };
+        let listen_error =
+            |cause| StartError::Listen { address: metrics_address, section: "METRICS", cause };
         let metrics_server =
             exporter::serve(metrics_listener, state.clone()).map_err(listen_error)?;
         let ready_grace = Duration::from_secs(settings.server.ready_grace_seconds);
@@ -262,9 +268,13 @@ impl Stopper {
     }
 }
 
-fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
+fn listen(
+    section: &'static str,
+    host: IpAddr,
+    port: u16,
+) -> Result<(TcpListener, SocketAddr), StartError> {
     let address = SocketAddr::new(host, port);
-    listen::listen(address).map_err(|cause| StartError::Listen { address, cause })
+    listen::listen(address).map_err(|cause| StartError::Listen { address, section, cause })
 }
 
 async fn not_found() -> Result<HttpResponse, Problem> {

@@ -118,10 +118,18 @@ async fn it_says_that_its_port_is_taken(
 ) {
     let database = TestDatabase::new(backend).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let mut settings = database.settings();
-    settings.server.port = taken.local_addr().expect("bound").port();
-    let complaint = complaint(&settings).await;
-    assert!(complaint.contains(&settings.server.port.to_string()), "{complaint}");
+    let port = taken.local_addr().expect("bound").port();
+    for of_metrics in [false, true] {
+        let mut settings = database.settings();
+        let (own, what) = match of_metrics {
+            false => (&mut settings.server.port, "PLG__SERVER__PORT"),
+            true => (&mut settings.metrics.port, "PLG__METRICS__PORT"),
+        };
+        *own = port;
+        let complaint = complaint(&settings).await;
+        assert!(complaint.contains(&port.to_string()), "{complaint}");
+        assert!(complaint.contains(what), "{complaint}");
+    }
 }
 
 /// PostgreSQL only: a server's schema is migrated by whoever runs it, one at a time.
