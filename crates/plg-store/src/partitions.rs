@@ -85,7 +85,8 @@ pub async fn ensure(
 /// Drops all months before `before` with their events, in constant time each, and says how many. Not in a
 /// transaction: it waits for the readers of a month, and nobody waits for it.
 ///
-/// Interrupted half-way, the next call goes on. Partitions that somebody else has detached stay.
+/// Interrupted half-way, the next call goes on. Partitions that somebody else has detached stay, and so do those that
+/// a call was interrupted at which would have dropped more.
 ///
 /// Citus has only the way that everybody waits for, so there it gives way after a moment and comes again.
 ///
@@ -107,13 +108,11 @@ pub async fn drop_before(db: &DatabaseConnection, before: Month) -> Result<u64, 
         if is_half {
             let finish = format!("alter table product_event detach partition {name} finalize");
             db.execute_unprepared(&finish).await?;
-            if !is_doomed {
-                continue;
-            }
-        } else if is_held {
-            if month >= before {
-                continue;
-            }
+        }
+        if month >= before || is_half && !is_doomed {
+            continue;
+        }
+        if is_held && !is_half {
             db.execute_unprepared(&format!("comment on table {name} is '{DOOMED}'")).await?;
             let detach = format!("alter table product_event detach partition {name} concurrently");
             db.execute_unprepared(&detach).await?;
@@ -129,6 +128,7 @@ const DOOMED: &str = "being dropped by rollup-worker retain";
 
 /// A partition of the log, or one that was.
 struct Part {
+    /// With its schema, if that has to be said.
     name: String,
     month: Month,
     /// It belongs to the log, at least by half.
@@ -144,6 +144,7 @@ async fn parts(db: &DatabaseConnection) -> Result<Vec<Part>, StoreError> {
     #[derive(FromQueryResult)]
     struct Row {
         name: String,
+        relname: String,
         is_held: bool,
         is_half: bool,
         is_doomed: bool,
@@ -151,21 +152,22 @@ async fn parts(db: &DatabaseConnection) -> Result<Vec<Part>, StoreError> {
 
     let select = Sql::new(
         db,
-        "select * from (select cast(c.relname as text) as name, i.inhrelid is not null as is_held, \
+        "select * from (select cast(cast(c.oid as regclass) as text) as name, \
+         cast(c.relname as text) as relname, i.inhrelid is not null as is_held, \
          coalesce(i.inhdetachpending, false) as is_half, \
          coalesce(obj_description(c.oid, 'pg_class') = ",
     )
     .bind(DOOMED)
     .text(
-        ", false) as is_doomed from pg_class c left join pg_inherits i \
+        ", false) as is_doomed, c.relnamespace = (select relnamespace from pg_class \
+         where oid = to_regclass('product_event')) as is_beside from pg_class c left join pg_inherits i \
          on i.inhrelid = c.oid and i.inhparent = to_regclass('product_event') \
-         where c.relkind = 'r' and c.relnamespace = \
-         (select relnamespace from pg_class where oid = to_regclass('product_event'))) as c \
-         where is_held or is_doomed order by name",
+         where c.relkind = 'r' and c.relname like 'product\\_event\\_%') as c \
+         where is_held or is_doomed and is_beside order by relname",
     );
     let rows = Row::find_by_statement(select.statement()).all(db).await?;
-    let part = |Row { name, is_held, is_half, is_doomed }| {
-        Some(Part { month: month_of(&name)?, name, is_held, is_half, is_doomed })
+    let part = |Row { name, relname, is_held, is_half, is_doomed }| {
+        Some(Part { name, month: month_of(&relname)?, is_held, is_half, is_doomed })
     };
     Ok(rows.into_iter().filter_map(part).collect())
 }
