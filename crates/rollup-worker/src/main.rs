@@ -10,7 +10,7 @@ use rollup_worker::{Bites, Connections, Options, Stop, reconcile, retain};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Drift was found, and left as it is.
 const DRIFT_FOUND: u8 = 2;
@@ -42,10 +42,14 @@ async fn main() -> ExitCode {
 
 async fn forget(keep: &Retain) -> Result<(), String> {
     let (settings, _log) = start()?;
+    let mut signals = Signals::listen()?;
     let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;
-    let forgotten = retain::retain(&db, keep, &SystemClock).await.map_err(|e| e.to_string());
+    let forgotten = tokio::select! {
+        forgotten = retain::retain(&db, keep, &SystemClock) => forgotten.map_err(|e| e.to_string())?,
+        // As if it were killed.
+        () = signals.next() => return Err("stopped by a signal: the next run goes on".to_owned()),
+    };
     db.close().await;
-    let forgotten = forgotten?;
     say(&if keep.json {
         serde_json::to_string(&forgotten).map_err(|e| e.to_string())?
     } else {
@@ -72,7 +76,7 @@ fn start() -> Result<(Settings, Log), String> {
 async fn run(arguments: &Reconcile) -> Result<Run, String> {
     let (settings, _log) = start()?;
     let stop = Stop::default();
-    stop_on_signals(&stop).map_err(|e| format!("cannot listen for signals: {e}"))?;
+    stop_on(Signals::listen()?, &stop);
     let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;
 
     let options = Options {
@@ -104,24 +108,36 @@ async fn run(arguments: &Reconcile) -> Result<Run, String> {
     failure.map_or(Ok(run), Err)
 }
 
+/// What asks the program to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// The first signal asks the run to stop; a second one does not wait for it.
-fn stop_on_signals(stop: &Stop) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+fn stop_on(mut signals: Signals, stop: &Stop) {
     let stop = stop.clone();
     tokio::spawn(async move {
-        for attempt in 1.. {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            stop.request();
-            if attempt > 1 {
-                std::process::exit(1);
-            }
-        }
+        signals.next().await;
+        stop.request();
+        signals.next().await;
+        std::process::exit(1);
     });
-    Ok(())
 }
 
 /// Unlike `println!`, it does not mind when nobody reads.

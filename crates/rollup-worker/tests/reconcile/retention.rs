@@ -1,5 +1,6 @@
 //! Forgetting what is old: only what is reconciled, and never what a rule may still ask for.
 
+use crate::process::Worker;
 use crate::support::{Books, NOON, STANDSTILL, full, incremental};
 use futures_util::TryStreamExt as _;
 use plg_core::ids::HotelId;
@@ -170,6 +171,31 @@ async fn what_was_interrupted_while_it_waited_for_readers_goes_on() {
     assert_eq!(books.retain(&KEEP_TWO_MONTHS).await.unwrap().months, 1);
 }
 
+/// As the first process of a container it would not even hear of signals.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_when_it_is_asked_to() {
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let books = Books::on(database).await;
+    // The process has the system's clock.
+    books.clock.set_to("2026-10-10T12:00:00Z");
+    books.spend_a_day(&[HOTEL]).await;
+    books.reconcile(&incremental()).await;
+    let reader = books.database.connect().await;
+    let reading = reader.begin().await.unwrap();
+    ledger::number(&reading, "select count(*) as n from product_event").await;
+
+    let worker = Worker::of(&books).start(&["retain", "--months", "1"]);
+    let waits = "pg_stat_activity where datname = current_database() and query like \
+                 '%detach partition%concurrently' and wait_event_type = 'Lock'";
+    let waiting = async { while books.count(waits).await == 0 {} };
+    tokio::time::timeout(STANDSTILL, waiting).await.expect("it waits for the reader");
+    let ended = tokio::task::spawn_blocking(|| worker.terminate());
+    let ended = tokio::time::timeout(STANDSTILL, ended).await.expect("it stops").unwrap();
+
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("the next run goes on"), "{ended:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_that_was_detached_is_dropped_if_it_was_to_be() {
     let books = three_months_on_one_machine().await;
@@ -185,10 +211,24 @@ async fn a_month_that_was_detached_is_dropped_if_it_was_to_be() {
         }
     }
 
+    // That worker would have kept one month.
     let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
-
+    assert_eq!(forgotten.months, 0);
+    books.clock.set_to("2027-02-10T12:00:00Z");
+    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
     assert_eq!(forgotten.months, 1);
     assert_eq!(books.tables().await, ["product_event_202611", "product_event_202701"]);
+}
+
+/// Where the first schema of the search path is another one than the log's, new months are made there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_in_another_schema_is_dropped() {
+    let books = three_months_on_one_machine().await;
+    for sql in ["create schema apart", "alter table product_event_202611 set schema apart"] {
+        ledger::damage(&books.db, sql).await;
+    }
+    assert_eq!(books.retain(&KEEP_TWO_MONTHS).await.unwrap().months, 1);
+    assert_eq!(books.tables().await, ["product_event_202612", "product_event_202701"]);
 }
 
 /// PostgreSQL only: SQLite has no partitions.
