@@ -22,6 +22,9 @@ mod m20261128_000005_gates_in_order;
 /// Key of the PostgreSQL advisory lock that lets one migrator run at a time ("plgmigr").
 const MIGRATION_LOCK: i64 = 0x70_6c67_6d69_6772;
 
+/// How long a migration waits for a table that others use.
+const TABLE_WAIT_MS: u32 = 2_000;
+
 /// All migrations, oldest first.
 #[derive(Debug)]
 pub struct Migrator;
@@ -212,6 +215,8 @@ async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
     if txn.get_database_backend() == DbBackend::Postgres {
         let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
         txn.execute_unprepared(&lock).await?;
+        // Whoever waits for a table has all that come later wait behind him: a migration gives way, and is run again.
+        txn.execute_unprepared(&format!("set local lock_timeout = {TABLE_WAIT_MS}")).await?;
     }
     Ok(txn)
 }

@@ -7,7 +7,9 @@ use plg_core::decide::Outcome;
 use plg_testkit::commands::{click, hotel, import};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DbBackend, Statement, TransactionTrait as _,
+};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -233,4 +235,21 @@ async fn dedup_keys_in_another_form_stop_the_migration(
     ledger::damage(&db, &format!("delete from {table}")).await;
     migrations::up(&db).await.unwrap();
     assert_eq!(pending(&db).await, 0);
+}
+
+/// Everybody who comes later waits behind whoever waits for the whole table. On PostgreSQL only: SQLite has one writer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_gives_way_to_a_reader_that_does_not_end() {
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let db = connect(&database).await;
+    let reader = database.connect().await;
+    let reading = reader.begin().await.unwrap();
+    ledger::number(&reading, "select count(*) as n from product_event").await;
+
+    let refusal = migrations::down(&db, 2).await.unwrap_err().to_string();
+
+    assert!(refusal.contains("lock timeout"), "{refusal}");
+    assert_eq!(pending(&db).await, 0);
+    reading.rollback().await.unwrap();
+    migrations::down(&db, 2).await.unwrap();
 }
