@@ -56,16 +56,26 @@ impl Default for DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or(("sqlite", &self.0));
-        match rest.rsplit_once('@') {
+        if self.is_embedded() {
+            return f.write_str(&self.0);
+        }
+        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
+        // The options may hold a password, too.
+        let (place, options) = rest.split_once('?').map_or((rest, ""), |(place, _)| {
+            if rest[place.len()..].contains("password") {
+                (place, "")
+            } else {
+                (place, &rest[place.len()..])
+            }
+        });
+        match place.rsplit_once('@') {
             Some((user, host)) => {
                 let user = user.split(':').next().unwrap_or_default();
-                // The options may hold a password, too.
-                let (place, options) = host.split_once('?').unwrap_or((host, ""));
-                let host = if options.contains("password") { place } else { host };
-                write!(f, "{scheme}://{user}:***@{host}")
+                write!(f, "{scheme}://{user}:***@{host}{options}")
             }
-            None => f.write_str(&self.0),
+            // Half of a password that should have been escaped, perhaps.
+            None if rest.contains('@') => write!(f, "{scheme}://***"),
+            None => write!(f, "{scheme}://{place}{options}"),
         }
     }
 }
@@ -129,8 +139,19 @@ mod tests {
         let url: DatabaseUrl = "postgres://plg:geh@im@db.example/plg".parse().unwrap();
         assert_eq!(url.to_string(), "postgres://plg:***@db.example/plg");
         assert_eq!(format!("{url:?}"), "DatabaseUrl(postgres://plg:***@db.example/plg)");
-        let options: DatabaseUrl = "postgres://plg@db.example/plg?password=geheim".parse().unwrap();
-        assert_eq!(options.to_string(), "postgres://plg:***@db.example/plg");
+        for (url, shown) in [
+            ("postgres://plg@db.example/plg?password=geheim", "postgres://plg:***@db.example/plg"),
+            ("postgres://db.example/plg?user=plg&password=geheim", "postgres://db.example/plg"),
+            ("postgres://db.example/plg?user=plg&password=geh@im", "postgres://***"),
+            ("postgres://plg:geh?im@db.example/plg", "postgres://***"),
+            (
+                "postgres://db.example/plg?sslmode=require",
+                "postgres://db.example/plg?sslmode=require",
+            ),
+            ("sqlite://a@b/plg.db?mode=rwc", "sqlite://a@b/plg.db?mode=rwc"),
+        ] {
+            assert_eq!(DatabaseUrl(url.to_owned()).to_string(), shown);
+        }
     }
 
     #[test]
