@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// Longest accepted `event_data`, in bytes of JSON as sent.
+/// Longest accepted `event_data`, in bytes of JSON as sent, and as PostgreSQL gives it back: `1e300` with all its zeros.
 pub const EVENT_DATA_MAX_BYTES: usize = 8 * 1024;
 /// Deepest accepted `event_data`, in levels; the object itself is the first.
 pub const EVENT_DATA_MAX_LEVELS: usize = 16;
@@ -16,7 +16,7 @@ pub struct EventData(Value);
 /// Why a JSON text is not [`EventData`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventDataError {
-    /// Longer than [`EVENT_DATA_MAX_BYTES`].
+    /// Longer than [`EVENT_DATA_MAX_BYTES`], as sent or with its numbers written out.
     #[error("must be at most {EVENT_DATA_MAX_BYTES} bytes of JSON, got {bytes}")]
     TooLarge {
         /// Bytes received.
@@ -53,6 +53,10 @@ impl EventData {
             return Err(EventDataError::NotAnObject);
         }
         check_level(&value, 1)?;
+        let bytes = json.len() + growth(&value);
+        if bytes > EVENT_DATA_MAX_BYTES {
+            return Err(EventDataError::TooLarge { bytes });
+        }
         Ok(Self(value))
     }
 
@@ -88,6 +92,20 @@ fn same(one: &Value, other: &Value) -> bool {
             one.len() == other.len() && one.iter().all(same_field)
         }
         _ => one == other,
+    }
+}
+
+/// The bytes that a value takes more with its numbers written out.
+fn growth(value: &Value) -> usize {
+    match value {
+        // The standard library writes no exponents, serde_json does.
+        Value::Number(number) if number.is_f64() => {
+            let plain = number.as_f64().map_or(0, |number| number.to_string().len());
+            plain.saturating_sub(number.to_string().len())
+        }
+        Value::Array(items) => items.iter().map(growth).sum(),
+        Value::Object(fields) => fields.values().map(growth).sum(),
+        _ => 0,
     }
 }
 
@@ -143,6 +161,14 @@ mod tests {
             EventData::parse(&sized(EVENT_DATA_MAX_BYTES + 1)),
             Err(EventDataError::TooLarge { bytes: EVENT_DATA_MAX_BYTES + 1 })
         );
+
+        // A number of five bytes, and three hundred that it is stored as.
+        let numbers = |count: usize| format!("{{\"a\":[{}]}}", vec!["1e300"; count].join(","));
+        assert!(EventData::parse(&numbers(20)).is_ok());
+        assert!(matches!(EventData::parse(&numbers(40)), Err(EventDataError::TooLarge { .. })));
+        let small = numbers(40).replace("1e300", "-1e-300");
+        assert!(matches!(EventData::parse(&small), Err(EventDataError::TooLarge { .. })));
+        assert!(EventData::parse(&numbers(1_000).replace("1e300", "1.5")).is_ok());
 
         let deep = |levels: usize| {
             format!("{{\"a\":{}0{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))
