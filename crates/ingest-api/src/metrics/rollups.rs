@@ -40,7 +40,7 @@ impl RollupMetrics {
         r.register("drifted", help, metrics.drifted.clone());
         r.register("corrected", "Counters corrected in the last 24 h", metrics.corrected.clone());
         r.register("missing_events", "Events that are missing now", metrics.missing.clone());
-        r.register("last_failed", "1 if the very last run failed", metrics.failed.clone());
+        r.register("last_failed", "1 if the last run of everything failed", metrics.failed.clone());
         metrics
     }
 

@@ -114,6 +114,14 @@ async fn the_reconciliation_shows(#[values(Backend::Sqlite, Backend::Postgres)] 
     ] {
         assert_eq!(t.metric(series).await, expected, "{series}");
     }
+    // A look without corrections, a run of one hotel, and one that is under way say nothing about the whole.
+    run(6, "done", all, ", true, false, 0, 0", "2026-11-15T06:00:01+00:00").await;
+    run(7, "done", all, ", false, true, 0, 0", "2026-11-15T07:00:01+00:00").await;
+    run(8, "running", all, ", false, false, 0, 0", "2026-11-15T08:00:01+00:00").await;
+    assert_eq!(t.metric("plg_rollup_last_failed").await, 1.0);
+    run(9, "failed", all, ", false, true, 0, 0", "2026-11-15T09:00:01+00:00").await;
+    run(10, "done", all, ", false, false, 0, 0", "2026-11-15T08:30:01+00:00").await;
+    assert_eq!(t.metric("plg_rollup_last_failed").await, 0.0);
 }
 
 /// What is documented is what there is: by name, type and labels.

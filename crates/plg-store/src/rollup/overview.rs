@@ -1,6 +1,6 @@
 //! A look at the whole: when everything was last verified, what was found, and what is missing.
 
-use super::runs::{Run, Status, from_row, list};
+use super::runs::{Run, Status, from_row};
 use crate::dialect::Sql;
 use crate::error::StoreError;
 use crate::schema::rollup_run;
@@ -12,7 +12,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 pub struct Overview {
     /// The last run that went through everything, and corrected what it found.
     pub last_done: Option<Run>,
-    /// Whether the very last run failed.
+    /// Whether the last run that was to go through everything, and has ended, failed.
     pub last_failed: bool,
     /// Hotel-months that had drifted, by every run since.
     pub drifted: i64,
@@ -32,14 +32,12 @@ pub async fn overview(
 ) -> Result<Overview, StoreError> {
     use rollup_run::Column;
 
-    let done = rollup_run::Entity::find()
-        .filter(Column::Status.eq(Status::Done.name()))
+    let of_everything = rollup_run::Entity::find()
         .filter(Column::DryRun.eq(false))
         .filter(Column::Partial.eq(false))
-        .order_by_desc(Column::StartedAt)
-        .one(db)
-        .await?;
-    let last = list(db, 1).await?;
+        .order_by_desc(Column::StartedAt);
+    let done = of_everything.clone().filter(Column::Status.eq(Status::Done.name())).one(db).await?;
+    let ended = of_everything.filter(Column::Status.ne(Status::Running.name())).one(db).await?;
     let sums = Sql::new(
         db,
         "select cast(coalesce(sum(drifted), 0) as bigint) as drifted, \
@@ -52,7 +50,7 @@ pub async fn overview(
     let sum = |name| sums.as_ref().map_or(Ok(0), |row| row.try_get("", name));
     Ok(Overview {
         last_done: done.map(from_row).transpose()?,
-        last_failed: last.first().is_some_and(|run| run.status == Status::Failed),
+        last_failed: ended.is_some_and(|run| run.status == Status::Failed.name()),
         drifted: sum("drifted")?,
         corrected: sum("corrected")?,
         missing: sum("missing")?,
