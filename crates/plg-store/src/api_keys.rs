@@ -101,7 +101,14 @@ pub async fn count_active(db: &impl ConnectionTrait) -> Result<u64, StoreError> 
 /// When the database cannot be read.
 pub async fn active(db: &impl ConnectionTrait) -> Result<Vec<ApiKey>, StoreError> {
     let rows = Entity::find().filter(Column::RevokedAt.is_null()).limit(ACTIVE_MAX).all(db).await?;
-    rows.into_iter().map(ApiKey::try_from).collect()
+    // One that a newer program has made, perhaps. The others stay valid, and can be revoked.
+    let readable = |row: Model| {
+        let key_id = row.key_id;
+        ApiKey::try_from(row)
+            .inspect_err(|error| tracing::error!(%key_id, %error, "a service key is left out"))
+            .ok()
+    };
+    Ok(rows.into_iter().filter_map(readable).collect())
 }
 
 /// All keys, newest first, at most [`LISTED_MAX`].

@@ -148,7 +148,9 @@ impl KeyRing {
             let at: DateTime<Utc> = DateTime::from_timestamp_micros(used_at)?;
             (used_at > noted_at).then_some((*key_id, at))
         };
-        let uses: Vec<_> = self.read().iter().filter_map(used).collect();
+        let mut uses: Vec<_> = self.read().iter().filter_map(used).collect();
+        // All replicas in the same order.
+        uses.sort_unstable();
         api_keys::note_use(&self.db, &uses).await
     }
 

@@ -77,6 +77,23 @@ async fn a_key_is_made_used_seen_and_revoked(
     assert!(String::from_utf8_lossy(&again.stderr).contains("no valid key"), "{again:?}");
 }
 
+/// Such as one of a newer program.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_read_keeps_out_no_others(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let (odd_id, odd) = store_key(&t, &Scope::ALL, None).await;
+    let books = t.books().await;
+    let id = plg_testkit::ledger::uuid(&books, odd_id);
+    let update = format!("update api_key set scopes = '[\"teleport\"]' where key_id = {id}");
+    assert_eq!(plg_testkit::ledger::damage(&books, &update).await, 1);
+    let (_, other) = store_key(&t, &Scope::ALL, None).await;
+    assert_eq!(t.with(Some(&other)).import(HOTEL, "job").await.status, 201);
+    assert_refused(&t.with(Some(&odd)).import(HOTEL, "job").await, 401);
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_says_what_is_wrong(
