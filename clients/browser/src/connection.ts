@@ -15,6 +15,11 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call
   const open = () =>
     Promise.resolve()
       .then(getToken)
+      .then((page) => {
+        // Such as the error of a backend, whose status nobody has looked at.
+        if (!page?.token) throw new Error("getToken gave no token");
+        return page;
+      })
       .catch((error) => {
         session = undefined;
         throw error;

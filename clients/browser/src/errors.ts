@@ -22,9 +22,13 @@ export class PlgError extends Error {
     super(`${code}: ${message}`, options);
   }
 
-  /** Whether the same call may succeed in a while. */
+  /**
+   * Whether the same call may succeed in a while: nobody answered, or too much is going on, or the
+   * service is away and a proxy says so (502, 504, and 500 from Next.js).
+   */
   get transient(): boolean {
-    return !this.status || this.status === 429 || this.status === 503;
+    const byProxy = this.status >= 500 && this.code === "unexpected_answer";
+    return !this.status || this.status === 429 || this.status === 503 || byProxy;
   }
 
   /** An error of the service, as it stands in its answer. */

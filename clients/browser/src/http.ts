@@ -40,7 +40,7 @@ export function exchange(
 }
 
 /**
- * Sends, and returns the answer's body. What may pass (no answer, 429, 503) is tried again, later
+ * Sends, and returns the answer's body. What may pass (`transient`) is tried again, later
  * than `Retry-After` says and at a random moment, so that clients that failed together do not
  * return together. Whatever is sent must therefore count once however often it arrives.
  *

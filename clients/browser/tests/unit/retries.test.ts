@@ -30,7 +30,9 @@ describe("what may pass", () => {
     ["no answer", OFFLINE],
     ["429", problem(429, "rate_limited")],
     ["503", OVERLOADED],
-  ])("is tried again with the same id: %s", async (_, answer) => {
+    ["500 of Next.js", { status: 500, body: "Internal Server Error" }],
+    ["502 of a proxy", { status: 502, body: "<html>" }],
+  ] as [string, Answer][])("is tried again with the same id: %s", async (_, answer) => {
     const { client, sent, onError } = fakeClient([answer, answer]);
     await expect(settled(client.track("upgrade_click"))).resolves.toEqual({ outcome: "recorded" });
     expect(sent).toHaveLength(3);

@@ -58,8 +58,11 @@ test("a new one that is refused too is an error, and not asked for again", async
 });
 
 test("a backend that fails to give one is asked again", async () => {
-  const { client, getToken } = fakeClient();
+  const { client, sent, getToken } = fakeClient();
   getToken.mockRejectedValueOnce(new Error("502"));
+  // What a page makes of an answer whose status it does not look at.
+  getToken.mockResolvedValueOnce({ message: "the service is away" } as never);
   await expect(settled(client.getUsage())).resolves.toMatchObject({ plan: "standard" });
-  expect(getToken).toHaveBeenCalledTimes(2);
+  expect(getToken).toHaveBeenCalledTimes(3);
+  expect(sent).toHaveLength(1);
 });

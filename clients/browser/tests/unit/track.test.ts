@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PlgError } from "../../src/index.js";
 import { HOTEL, USER, fakeClient, problem, settled } from "./fake-service.js";
 
+const BAD_GATEWAY = { status: 502, body: "<html>" };
 const OFFLINE = new TypeError("Failed to fetch");
 
 beforeEach(() => {
@@ -89,7 +90,11 @@ describe("tracking never throws", () => {
   test.each([
     ["the service is away", [OFFLINE, OFFLINE, OFFLINE], "unreachable"],
     ["the event is wrong", [problem(422, "invalid_field")], "invalid_field"],
-    ["a proxy answers for the service", [{ status: 502, body: "<html>" }], "unexpected_answer"],
+    [
+      "a proxy answers for the service",
+      [BAD_GATEWAY, BAD_GATEWAY, BAD_GATEWAY],
+      "unexpected_answer",
+    ],
     ["something else answers", [{ status: 200, body: { hello: 1 } }], "unexpected_answer"],
   ])("when %s; onError is told", async (_, answers, code) => {
     const { client, onError } = fakeClient(answers);

@@ -34,10 +34,10 @@ test.each([
   [problem(500, "internal"), { status: 500, code: "internal", transient: false }],
   [
     { status: 502, body: "<html>" },
-    { status: 502, code: "unexpected_answer", transient: false },
+    { status: 502, code: "unexpected_answer", transient: true },
   ],
 ])("throws typed errors", async (answer, expected) => {
-  const { client, onError } = fakeClient([answer]);
+  const { client, onError } = fakeClient([answer, answer, answer]);
   const error = await settled(client.getUsage()).catch((error) => error);
   expect(error).toBeInstanceOf(PlgError);
   expect(error).toMatchObject(expected);
