@@ -2,17 +2,22 @@
 //! more. Counters and the audit stay.
 
 use crate::connect::is_postgres;
-use crate::dialect::Sql;
+use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::partitions;
 use chrono::{DateTime, TimeDelta, Utc};
 use plg_core::calendar::Month;
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult};
+use std::time::Duration;
+use uuid::Uuid;
 
 /// Session windows and daily caps are over after this long, in every time zone.
 const WINDOW_HORIZON: TimeDelta = TimeDelta::days(3);
 /// Rows deleted by one statement.
 const CHUNK: i64 = 10_000;
+/// The same on SQLite, where nobody else writes meanwhile, and how long others may write then.
+const SMALL_CHUNK: i64 = 1_000;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How many hotel-months before `month` are not reconciled: their events must not be dropped.
 ///
@@ -59,20 +64,44 @@ pub async fn drop_events_before(
         .text(") on conflict (dropped_before) do nothing");
     db.execute_raw(mark.statement()).await?;
     if !is_postgres(db) {
-        let delete = |chunk| {
-            Sql::new(
-                db,
-                "delete from product_event where (hotel_id, month, seq) in \
-                 (select hotel_id, month, seq from product_event where month < ",
-            )
-            .bind(month.number())
-            .text(" limit ")
-            .bind(chunk)
-            .text(")")
-        };
-        return Ok(Dropped { months: 0, events: delete_in_chunks(db, delete).await? });
+        return Ok(Dropped { months: 0, events: delete_events_before(db, month).await? });
     }
     Ok(Dropped { months: partitions::drop_before(db, month).await?, events: 0 })
+}
+
+/// SQLite has one writer at a time, so none of this looks for anything while it writes, and the service has its turn
+/// after each hotel.
+async fn delete_events_before(db: &DatabaseConnection, month: Month) -> Result<u64, StoreError> {
+    #[derive(FromQueryResult)]
+    struct HotelMonth {
+        hotel_id: Uuid,
+        month: i32,
+    }
+
+    let select = Sql::new(
+        db,
+        "select u.hotel_id, u.month from usage_monthly u where exists (select 1 from product_event e \
+         where e.hotel_id = u.hotel_id and e.month = u.month) and u.month < ",
+    )
+    .bind(month.number())
+    .text(" limit ")
+    .bind(SMALL_CHUNK);
+    let mut deleted = 0;
+    loop {
+        let found = HotelMonth::find_by_statement(select.clone().statement()).all(db).await?;
+        if found.is_empty() {
+            return Ok(deleted);
+        }
+        for HotelMonth { hotel_id, month } in found {
+            let of_it = |sql: Sql| sql.bind(hotel_id).text(" and month = ").bind(month);
+            let delete = of_it(Sql::new(db, "delete from product_event where hotel_id = "));
+            let some = of_it(Sql::new(db, "select seq from product_event where hotel_id = "));
+            let delete =
+                delete.text(" and seq in (").then(some).text(" limit ").bind(SMALL_CHUNK).text(")");
+            deleted += db.execute_raw(delete.statement()).await?.rows_affected();
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 /// Removes session windows and daily caps that are over.
@@ -100,6 +129,9 @@ async fn prune(
     (table, column): (&str, &str),
     before: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
+    if !is_postgres(db) {
+        return prune_in_order(db, (table, column), before).await;
+    }
     let delete = |chunk| {
         // The time is asked for twice: a window may have been used again since it was found.
         Sql::new(
@@ -116,6 +148,51 @@ async fn prune(
         .bind(before)
     };
     delete_in_chunks(db, delete).await
+}
+
+/// SQLite has no index by time: what is old is looked for in the order of the keys, while others write.
+async fn prune_in_order(
+    db: &DatabaseConnection,
+    (table, column): (&str, &str),
+    before: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        gate_id: Uuid,
+        hotel_id: Uuid,
+        is_old: bool,
+    }
+
+    let (mut deleted, mut behind) = (0, (Uuid::nil(), Uuid::nil()));
+    loop {
+        let select = Sql::new(db, &format!("select gate_id, hotel_id, {column} < "))
+            .bind(before)
+            .text(&format!(" as is_old from {table} where (gate_id, hotel_id) > ("))
+            .bind(behind.0)
+            .text(", ")
+            .bind(behind.1)
+            .text(") order by gate_id, hotel_id limit ")
+            .bind(SMALL_CHUNK);
+        let rows = Row::find_by_statement(select.statement()).all(db).await?;
+        let Some(last) = rows.last() else { return Ok(deleted) };
+        behind = (last.gate_id, last.hotel_id);
+        let old = rows.iter().filter(|row| row.is_old);
+        if old.clone().next().is_none() {
+            continue;
+        }
+        let keys = Rows::new()
+            .uuid("gate_id", old.clone().map(|row| row.gate_id))
+            .uuid("hotel_id", old.map(|row| row.hotel_id));
+        let delete = format!("delete from {table} where (gate_id, hotel_id) in ");
+        let delete = Sql::new(db, &delete)
+            .text("(select t.gate_id, t.hotel_id from ")
+            .rows(keys)
+            // A window may have been used again since it was found.
+            .text(&format!(") and {column} < "))
+            .bind(before);
+        deleted += db.execute_raw(delete.statement()).await?.rows_affected();
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn delete_in_chunks(

@@ -241,6 +241,54 @@ async fn the_partitions_of_the_months_to_come_are_made_ahead() {
     assert_eq!(names, ["2026-11", "2026-12", "2027-01", "2027-02"]);
 }
 
+/// More than a statement deletes at once, and what is to stay between it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_old_goes_however_much_it_is(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    const ROWS: i64 = 2_500;
+
+    let books = three_months(backend).await;
+    let of_month = |month: i64| {
+        format!(
+            "with recursive n(i) as (select 7 union all select i + 1 from n where i < {ROWS}) \
+             insert into product_event (hotel_id, month, seq, event_type, user_id, day, recorded_at) \
+             select hotel_id, month, i, 'upgrade_click', user_id, day, recorded_at \
+             from product_event, n where month = {month} and seq = 1"
+        )
+    };
+    for month in [202_611, 202_612] {
+        ledger::damage(&books.db, &of_month(month)).await;
+        let update = format!("update usage_monthly set last_seq = {ROWS} where month = {month}");
+        ledger::damage(&books.db, &update).await;
+    }
+    let new_uuid = match backend {
+        Backend::Sqlite => "randomblob(16)",
+        Backend::Postgres => "gen_random_uuid()",
+    };
+    ledger::damage(&books.db, "delete from event_gate").await;
+    for day in ["2024-01-01", "2027-01-09"] {
+        let gates = format!(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < {ROWS}) \
+             insert into event_gate (gate_id, hotel_id, passed_at) \
+             select {new_uuid}, {new_uuid}, '{day}T12:00:00.000000+00:00' from n"
+        );
+        ledger::damage(&books.db, &gates).await;
+    }
+    books.reconcile(&incremental()).await;
+    let left = books.count("product_event where month > 202611").await;
+
+    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+
+    assert_eq!(forgotten.gates, 2_500);
+    assert_eq!(books.count("event_gate").await, ROWS);
+    assert_eq!(books.count("product_event").await, left);
+    if backend == Backend::Sqlite {
+        assert_eq!(forgotten.events, 2_500);
+    }
+}
+
 /// SQLite has no index by time, and reads all.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_old_is_found_without_reading_what_is_new() {
