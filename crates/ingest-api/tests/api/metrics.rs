@@ -114,6 +114,15 @@ async fn the_reconciliation_shows(#[values(Backend::Sqlite, Backend::Postgres)] 
     ] {
         assert_eq!(t.metric(series).await, expected, "{series}");
     }
+    // Once a month's events are dropped, nobody can find those that were missing.
+    for (before, missing) in [("202611", 7.0), ("202612", 0.0)] {
+        let dropped = format!(
+            "insert into event_retention (dropped_before, dropped_at) \
+             values ({before}, '2026-11-15T05:00:00+00:00')"
+        );
+        ledger::damage(&books, &dropped).await;
+        assert_eq!(t.metric("plg_rollup_missing_events").await, missing, "{before}");
+    }
     // A look without corrections, a run of one hotel, and one that is under way say nothing about the whole.
     run(6, "done", all, ", true, false, 0, 0", "2026-11-15T06:00:01+00:00").await;
     run(7, "done", all, ", false, true, 0, 0", "2026-11-15T07:00:01+00:00").await;

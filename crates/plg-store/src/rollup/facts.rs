@@ -32,7 +32,8 @@ pub async fn candidates<'db, C: ConnectionTrait + StreamTrait>(
 }
 
 /// What was dropped cannot be counted again.
-const FIRST_KEPT_MONTH: &str = "(select coalesce(max(dropped_before), 0) from event_retention)";
+pub(super) const FIRST_KEPT_MONTH: &str =
+    "(select coalesce(max(dropped_before), 0) from event_retention)";
 
 /// How many hotel-months are in scope.
 ///

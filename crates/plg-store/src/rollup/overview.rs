@@ -1,5 +1,6 @@
 //! A look at the whole: when everything was last verified, what was found, and what is missing.
 
+use super::facts::FIRST_KEPT_MONTH;
 use super::runs::{Run, Status, from_row};
 use crate::dialect::Sql;
 use crate::error::StoreError;
@@ -18,7 +19,7 @@ pub struct Overview {
     pub drifted: i64,
     /// Counters that were corrected, by every run since.
     pub corrected: i64,
-    /// Events that are missing now.
+    /// Events that are missing now, of months whose events were not dropped.
     pub missing: i64,
 }
 
@@ -40,11 +41,13 @@ pub async fn overview(
     let ended = of_everything.filter(Column::Status.ne(Status::Running.name())).one(db).await?;
     let sums = Sql::new(
         db,
-        "select cast(coalesce(sum(drifted), 0) as bigint) as drifted, \
-         cast(coalesce(sum(corrected), 0) as bigint) as corrected, \
-         (select cast(coalesce(sum(missing_events), 0) as bigint) from usage_monthly \
-          where missing_events > 0) as missing \
-         from rollup_run where not dry_run and started_at >= ",
+        &format!(
+            "select cast(coalesce(sum(drifted), 0) as bigint) as drifted, \
+             cast(coalesce(sum(corrected), 0) as bigint) as corrected, \
+             (select cast(coalesce(sum(missing_events), 0) as bigint) from usage_monthly \
+              where missing_events > 0 and month >= {FIRST_KEPT_MONTH}) as missing \
+             from rollup_run where not dry_run and started_at >= "
+        ),
     );
     let sums = db.query_one_raw(sums.bind(since).statement()).await?;
     let sum = |name| sums.as_ref().map_or(Ok(0), |row| row.try_get("", name));
