@@ -57,16 +57,35 @@ pub async fn drop_events_before(
     now: DateTime<Utc>,
 ) -> Result<Dropped, StoreError> {
     // First what a recount has to know, then the deed.
-    let mark = Sql::new(db, "insert into event_retention (dropped_before, dropped_at) values (")
+    note_dropped(db, month, now).await?;
+    if !is_postgres(db) {
+        return Ok(Dropped { months: 0, events: delete_events_before(db, month).await? });
+    }
+    let months = partitions::drop_before(db, month).await?;
+    // A call that was to drop more may have been interrupted: what is there is counted again.
+    if let Some(oldest) = partitions::existing(db).await?.first() {
+        let too_far = Sql::new(db, "delete from event_retention where dropped_before > ");
+        let too_far = too_far.bind(oldest.number()).statement();
+        if db.execute_raw(too_far).await?.rows_affected() > 0 {
+            note_dropped(db, *oldest, now).await?;
+        }
+    }
+    Ok(Dropped { months, events: 0 })
+}
+
+/// Notes that no event of a month before this one can be counted again.
+async fn note_dropped(
+    db: &DatabaseConnection,
+    month: Month,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let note = Sql::new(db, "insert into event_retention (dropped_before, dropped_at) values (")
         .bind(month.number())
         .text(", ")
         .bind(now)
         .text(") on conflict (dropped_before) do nothing");
-    db.execute_raw(mark.statement()).await?;
-    if !is_postgres(db) {
-        return Ok(Dropped { months: 0, events: delete_events_before(db, month).await? });
-    }
-    Ok(Dropped { months: partitions::drop_before(db, month).await?, events: 0 })
+    db.execute_raw(note.statement()).await?;
+    Ok(())
 }
 
 /// SQLite has one writer at a time, so none of this looks for anything while it writes, and the service has its turn

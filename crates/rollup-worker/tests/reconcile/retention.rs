@@ -220,6 +220,30 @@ async fn a_month_that_was_detached_is_dropped_if_it_was_to_be() {
     assert_eq!(books.tables().await, ["product_event_202611", "product_event_202701"]);
 }
 
+/// As when more was to be dropped, by mistake, and that was interrupted.
+#[tokio::test(flavor = "multi_thread")]
+async fn months_that_are_there_are_counted_again_whatever_was_to_be_dropped() {
+    let books = three_months_on_one_machine().await;
+    let planned = "insert into event_retention (dropped_before, dropped_at) \
+                   values (202701, '2027-01-10T12:00:00Z')";
+    ledger::damage(&books.db, planned).await;
+    assert_eq!(books.reconcile(&full()).await.figures.hotel_months, 1);
+
+    assert_eq!(books.retain(&KEEP_TWO_MONTHS).await.unwrap().months, 1);
+
+    let run = books.reconcile(&full()).await;
+    assert_eq!((run.figures.hotel_months, run.figures.missing), (2, 0));
+    // A call that had dropped more before it was interrupted is remembered.
+    let dropped = "alter table product_event detach partition product_event_202612";
+    ledger::damage(&books.db, dropped).await;
+    ledger::damage(&books.db, "drop table product_event_202612").await;
+    let planned = planned.replace("202701", "202702");
+    ledger::damage(&books.db, &planned).await;
+    assert_eq!(books.retain(&KEEP_TWO_MONTHS).await.unwrap().months, 0);
+    let run = books.reconcile(&full()).await;
+    assert_eq!((run.figures.hotel_months, run.figures.missing), (1, 0));
+}
+
 /// Where the first schema of the search path is another one than the log's, new months are made there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_month_in_another_schema_is_dropped() {
