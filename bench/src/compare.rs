@@ -116,8 +116,8 @@ impl Bench {
         self.figures.note("p99 ms", ours.quantile_ms(0.99));
         self.figures.note("server MiB", memory);
         let random = |load| Load { ids: Ids::Random, ..load };
-        let (theirs, _) = self.measure(Kind::Postgres, &[], random).await;
-        self.figures.note("actions/s, random ids", theirs.rate);
+        let (ours, _) = self.measure(Kind::Postgres, &[], random).await;
+        self.figures.note("actions/s, random ids", ours.rate);
         let best = self.best_pgbench(HOTELS).await;
         self.figures.note("pgbench actions/s", best);
         let (single, _) = self.measure(Kind::Postgres, SINGLE_POSTGRES, |load| load).await;

@@ -104,7 +104,8 @@ pub async fn drop_before(db: &DatabaseConnection, before: Month) -> Result<u64, 
     // While one is half detached, no other can be.
     let (halves, others): (Vec<_>, Vec<_>) = parts(db).await?.into_iter().partition(|p| p.is_half);
     let mut months = 0;
-    for Part { name, month, is_held, is_half, is_doomed } in halves.into_iter().chain(others) {
+    for Part { name, relname, is_held, is_half, is_doomed } in halves.into_iter().chain(others) {
+        let Some(month) = month_of(&relname) else { continue };
         if is_half {
             let finish = format!("alter table product_event detach partition {name} finalize");
             db.execute_unprepared(&finish).await?;
@@ -127,10 +128,11 @@ pub async fn drop_before(db: &DatabaseConnection, before: Month) -> Result<u64, 
 const DOOMED: &str = "being dropped by rollup-worker retain";
 
 /// A partition of the log, or one that was.
+#[derive(FromQueryResult)]
 struct Part {
     /// With its schema, if that has to be said.
     name: String,
-    month: Month,
+    relname: String,
     /// It belongs to the log, at least by half.
     is_held: bool,
     /// Whoever was detaching it has been interrupted.
@@ -141,15 +143,6 @@ struct Part {
 
 /// The partitions of the log, and those that are to be dropped and are still there.
 async fn parts(db: &DatabaseConnection) -> Result<Vec<Part>, StoreError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        name: String,
-        relname: String,
-        is_held: bool,
-        is_half: bool,
-        is_doomed: bool,
-    }
-
     let select = Sql::new(
         db,
         "select * from (select cast(cast(c.oid as regclass) as text) as name, \
@@ -165,11 +158,7 @@ async fn parts(db: &DatabaseConnection) -> Result<Vec<Part>, StoreError> {
          where c.relkind = 'r' and c.relname like 'product\\_event\\_%') as c \
          where is_held or is_doomed and is_beside order by relname",
     );
-    let rows = Row::find_by_statement(select.statement()).all(db).await?;
-    let part = |Row { name, relname, is_held, is_half, is_doomed }| {
-        Some(Part { name, month: month_of(&relname)?, is_held, is_half, is_doomed })
-    };
-    Ok(rows.into_iter().filter_map(part).collect())
+    Ok(Part::find_by_statement(select.statement()).all(db).await?)
 }
 
 /// Tries until nobody uses it for a moment.

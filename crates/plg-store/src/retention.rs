@@ -151,22 +151,21 @@ async fn prune(
     if !is_postgres(db) {
         return prune_in_order(db, (table, column), before).await;
     }
-    let delete = |chunk| {
-        // The time is asked for twice: a window may have been used again since it was found.
-        Sql::new(
-            db,
-            &format!(
-                "delete from {table} where (gate_id, hotel_id) in \
-                 (select gate_id, hotel_id from {table} where {column} < "
-            ),
-        )
+    // The time is asked for twice: a window may have been used again since it was found.
+    let old = format!("(select gate_id, hotel_id from {table} where {column} < ");
+    let delete = Sql::new(db, &format!("delete from {table} where (gate_id, hotel_id) in {old}"))
         .bind(before)
         .text(" limit ")
-        .bind(chunk)
+        .bind(CHUNK)
         .text(&format!(") and {column} < "))
-        .bind(before)
-    };
-    delete_in_chunks(db, delete).await
+        .bind(before);
+    let mut deleted = 0;
+    loop {
+        match db.execute_raw(delete.clone().statement()).await?.rows_affected() {
+            0 => return Ok(deleted),
+            rows => deleted += rows,
+        }
+    }
 }
 
 /// SQLite has no index by time: what is old is looked for in the order of the keys, while others write.
@@ -211,19 +210,5 @@ async fn prune_in_order(
             .bind(before);
         deleted += db.execute_raw(delete.statement()).await?.rows_affected();
         tokio::time::sleep(PAUSE).await;
-    }
-}
-
-async fn delete_in_chunks(
-    db: &DatabaseConnection,
-    delete: impl Fn(i64) -> Sql,
-) -> Result<u64, StoreError> {
-    let mut deleted = 0;
-    loop {
-        let rows = db.execute_raw(delete(CHUNK).statement()).await?.rows_affected();
-        deleted += rows;
-        if rows == 0 {
-            return Ok(deleted);
-        }
     }
 }

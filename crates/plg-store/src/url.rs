@@ -61,13 +61,8 @@ impl fmt::Display for DatabaseUrl {
         }
         let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
         // The options may hold a password, too.
-        let (place, options) = rest.split_once('?').map_or((rest, ""), |(place, _)| {
-            if rest[place.len()..].contains("password") {
-                (place, "")
-            } else {
-                (place, &rest[place.len()..])
-            }
-        });
+        let (place, options) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+        let options = if options.contains("password") { "" } else { options };
         match place.rsplit_once('@') {
             Some((user, host)) => {
                 let user = user.split(':').next().unwrap_or_default();
