@@ -9,6 +9,7 @@ use crate::connections::Connections;
 use crate::pace::Pace;
 use crate::run::Options;
 use futures_util::TryStreamExt as _;
+use futures_util::stream::FuturesOrdered;
 use plg_core::reconcile::{Verdict, reconcile as decide};
 use plg_store::StoreError;
 use plg_store::rollup::{self, HotelMonth, Reading, Scope};
@@ -58,35 +59,55 @@ impl<T> Ahead<T> {
     }
 }
 
+/// A chunk as it is counted and decided.
+type Chunk = Vec<(Reading, Verdict)>;
+
 /// Counts the events of all hotel-months in scope, in order of their keys, chunk by chunk, and decides.
-pub(crate) fn count(
-    db: &Connections,
-    options: &Options,
-    pace: Pace,
-) -> Ahead<Vec<(Reading, Verdict)>> {
+pub(crate) fn count(db: &Connections, options: &Options, pace: Pace) -> Ahead<Chunk> {
     let size = options.read_chunk.max(1);
     let mut found = find(&db.search, &options.scope, size);
-    let (db, full) = (db.count.clone(), options.scope.full);
+    let (connections, full) = (db.count.clone(), options.scope.full);
     Ahead::start(COUNTED_AHEAD, move |counted| async move {
+        // Whoever is free, in turn: the chunks leave in the order in which they came.
+        let mut free = connections.iter().cycle();
+        let mut counting = FuturesOrdered::new();
         loop {
             let next = timeout(SEARCH_DEADLINE, found.next()).await.map_err(|_| {
                 let seconds = SEARCH_DEADLINE.as_secs();
                 StoreError::Unavailable(format!("the search gave no answer within {seconds} s"))
             })?;
-            let Some(keys) = next? else { return Ok(()) };
+            let Some(keys) = next? else { break };
             let mut left = keys.as_slice();
             while let Some(keys) = pace.take(&mut left, size) {
-                let mut readings = patiently(|| rollup::read(&db, keys, full)).await?;
-                // The database answers in any order.
-                readings.sort_unstable_by_key(|reading| reading.key);
-                let decided = readings.into_iter().map(|reading| (reading, decide(&reading.facts)));
-                if counted.send(decided.collect()).await.is_err() {
-                    // The run has ended.
-                    return Ok(());
+                while counting.len() >= pace.at_once(connections.len())
+                    && let Some(chunk) = counting.try_next().await?
+                {
+                    if counted.send(chunk).await.is_err() {
+                        // The run has ended.
+                        return Ok(());
+                    }
                 }
+                counting.extend(free.next().map(|db| count_chunk(db, keys.to_vec(), full)));
             }
         }
+        while let Some(chunk) = counting.try_next().await? {
+            if counted.send(chunk).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
     })
+}
+
+async fn count_chunk(
+    db: &DatabaseConnection,
+    keys: Vec<HotelMonth>,
+    full: bool,
+) -> Result<Chunk, StoreError> {
+    let mut readings = patiently(|| rollup::read(db, &keys, full)).await?;
+    // The database answers in any order.
+    readings.sort_unstable_by_key(|reading| reading.key);
+    Ok(readings.into_iter().map(|reading| (reading, decide(&reading.facts))).collect())
 }
 
 /// Searches on a connection that nobody else uses meanwhile.

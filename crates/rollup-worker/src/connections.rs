@@ -1,5 +1,6 @@
 //! Opening the database, and saying clearly why it cannot be used.
 
+use futures_util::future::join_all;
 use migrations::SchemaState;
 use plg_store::DatabaseUrl;
 use plg_store::connect::{self, CONNECT_DEADLINE, Planning, single_for_long_statements};
@@ -18,8 +19,8 @@ pub struct Connections {
     /// Looks through whole tables for what is to be done, or forgotten. Its statements last as long as the run may
     /// need.
     pub(crate) search: DatabaseConnection,
-    /// Counts the events of what was found, by its keys.
-    pub(crate) count: DatabaseConnection,
+    /// Count the events of what was found, by its keys.
+    pub(crate) count: [DatabaseConnection; 2],
     /// Writes what was found, by its keys.
     pub(crate) work: DatabaseConnection,
 }
@@ -77,7 +78,8 @@ impl Connections {
         };
         // One after the other: the first one to open a new SQLite file turns its WAL on, alone.
         let work = open(Some(STATEMENT_DEADLINE), Planning::Keyed).await?;
-        let count = open(Some(STATEMENT_DEADLINE), Planning::Keyed).await?;
+        let counting = async || open(Some(STATEMENT_DEADLINE), Planning::Keyed).await;
+        let count = [counting().await?, counting().await?];
         let search = open(None, Planning::Fresh).await?;
         match migrations::schema_state(&work).await {
             Ok(SchemaState::Current) => Ok(Self { search, count, work }),
@@ -92,8 +94,8 @@ impl Connections {
 
     /// Closes them. A search that was given up may have much left to say; nobody waits for it.
     pub async fn close(self) {
-        let all =
-            async { tokio::join!(self.search.close(), self.count.close(), self.work.close()) };
+        let all = [self.search, self.work].into_iter().chain(self.count);
+        let all = join_all(all.map(DatabaseConnection::close));
         // What fails here was of no use any more.
         let _ = timeout(CLOSE_DEADLINE, all).await;
     }

@@ -47,6 +47,11 @@ impl Pace {
         (!part.is_empty()).then_some(part)
     }
 
+    /// How many chunks are counted at once, of `most`.
+    pub(crate) fn at_once(&self, most: usize) -> usize {
+        if self.bites().is_some() { 1 } else { most }
+    }
+
     /// How long to pause after each transaction.
     pub(crate) fn pause(&self, usual: Duration) -> Duration {
         self.bites().map_or(usual, |bites| bites.pause)
@@ -81,5 +86,30 @@ impl Lookout {
     /// Looks if it is time.
     pub(crate) async fn glance(&mut self, db: &DatabaseConnection) -> Result<(), StoreError> {
         if Instant::now() >= self.next { self.look(db).await } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BITES: Bites = Bites {
+        size: 25,
+        pause: Duration::from_millis(10),
+        look_every: Duration::from_millis(250),
+    };
+
+    #[test]
+    fn beside_the_services_one_small_bite_is_counted_at_a_time() {
+        let pace = Pace::new(Some(BITES));
+        assert_eq!(
+            (pace.take(&mut [0; 3_000].as_slice(), 2_000).unwrap().len(), pace.at_once(2)),
+            (2_000, 2)
+        );
+        pace.is_busy.store(true, Ordering::Relaxed);
+        assert_eq!(
+            (pace.take(&mut [0; 3_000].as_slice(), 2_000).unwrap().len(), pace.at_once(2)),
+            (25, 1)
+        );
     }
 }
