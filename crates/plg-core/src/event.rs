@@ -125,8 +125,19 @@ impl Command {
     }
 
     /// The gate of the client's id, if it sent one.
-    pub(crate) const fn sending(&self) -> Option<Gate> {
+    #[must_use]
+    pub const fn sending(&self) -> Option<Gate> {
         self.sending
+    }
+
+    /// The same, sent by a user's browser. Its ids are remembered apart from those of backends, and of other users:
+    /// whoever guesses the ids that a backend will use could have its actions taken for repetitions, and never
+    /// counted.
+    #[must_use]
+    pub fn from_browser(self) -> Self {
+        let NewEvent { hotel_id, user_id, event_id, .. } = &self.event;
+        let gate = |id| Gate::of_browser_sending(*hotel_id, *user_id, id);
+        Self { sending: event_id.as_ref().map(gate), ..self }
     }
 
     /// What the dedup rule asks on this hotel-local day.

@@ -4,7 +4,7 @@
 //! refused action leave no trace, and the same sending may be tried again.
 
 use crate::catalogue::SESSION_WINDOW;
-use crate::ids::HotelId;
+use crate::ids::{HotelId, UserId};
 use chrono::{DateTime, NaiveDate, Utc};
 use fnv::FnvHasher;
 use std::fmt::Display;
@@ -94,6 +94,12 @@ impl Gate {
         Self::new(hotel_id, GateKind::Once, "id", id)
     }
 
+    /// Of the id of a sending that a user's browser has chosen.
+    #[must_use]
+    pub fn of_browser_sending(hotel_id: HotelId, user_id: UserId, id: impl Display) -> Self {
+        Self::new(hotel_id, GateKind::Once, &format!("browser/{user_id}"), id)
+    }
+
     /// Of the event that the service logs when it refuses the sending with this id.
     #[must_use]
     pub fn of_refusal(hotel_id: HotelId, id: impl Display) -> Self {
@@ -176,6 +182,8 @@ mod tests {
             Gate::of_key(other, "import_success", "job-1041-abcdefg"),
             Gate::of_sending(HOTEL, "job-1041-abcdefg"),
             Gate::of_refusal(HOTEL, "job-1041-abcdefg"),
+            Gate::of_browser_sending(HOTEL, UserId(Uuid::from_u128(7)), "job-1041-abcdefg"),
+            Gate::of_browser_sending(HOTEL, UserId(Uuid::from_u128(9)), "job-1041-abcdefg"),
             Gate::of_session(HOTEL, "paywall_view", "job-1041-abcdefg"),
         ];
         let keys: std::collections::HashSet<_> = gates.iter().map(|gate| gate.key).collect();

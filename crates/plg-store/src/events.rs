@@ -8,9 +8,8 @@ use crate::schema::product_event;
 use chrono::{DateTime, Utc};
 use plg_core::calendar::{Month, TimeZone};
 use plg_core::catalogue::EventType;
-use plg_core::event::RecordedEvent;
+use plg_core::event::{Command, RecordedEvent};
 use plg_core::event_data::EventData;
-use plg_core::gate::Gate;
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -40,6 +39,9 @@ pub struct Page {
 /// Rows looked through for one page at the most, so that a rare type cannot read a whole log. Such
 /// a page has fewer events than asked for, and a `next`.
 pub const PAGE_SCAN_MAX: u64 = 10_000;
+
+/// Events with the same id that are looked through for one.
+const SENDERS_OF_AN_ID: u64 = 100;
 
 /// Lists a hotel's events, newest first, `limit` at a time, from behind a position.
 ///
@@ -126,7 +128,7 @@ fn from_row(row: product_event::Model) -> Result<RecordedEvent, StoreError> {
     })
 }
 
-/// The event that a sending with this id has recorded, if one has and its row is there.
+/// The event that an earlier sending with the id of this one has recorded, if one has and its row is there.
 ///
 /// The log has no index by id, but its times never run backwards in a hotel-month: its place is found by that of
 /// its gate, however long the month is.
@@ -135,24 +137,31 @@ fn from_row(row: product_event::Model) -> Result<RecordedEvent, StoreError> {
 /// When the database cannot be read.
 pub async fn of_sending(
     db: &impl ConnectionTrait,
-    hotel_id: HotelId,
-    id: &EventId,
+    again: &Command,
 ) -> Result<Option<RecordedEvent>, StoreError> {
     use product_event::Column;
 
-    let gate = Gate::of_sending(hotel_id, id);
+    let (Some(gate), Some(id)) = (again.sending(), &again.event().event_id) else {
+        return Ok(None);
+    };
+    let hotel_id = gate.hotel_id;
     let Some(passed) = gates::read(db, &[gate]).await?.remove(&gate.key) else { return Ok(None) };
     // The hotel's month differs from that of UTC by a day at most, and a clock may have been behind.
     let month = TimeZone::default().month_of(passed.last_at);
     for month in [month, month.previous(), month.next()] {
         let Some(first) = first_since(db, hotel_id, month, passed.last_at).await? else { continue };
-        let row = rows_from(hotel_id, month, first)
+        let rows = rows_from(hotel_id, month, first)
             .filter(Column::Seq.lt(first.saturating_add_unsigned(PAGE_SCAN_MAX)))
             .filter(Column::EventId.eq(id.as_str()))
-            .one(db)
+            .order_by_asc(Column::Seq)
+            .limit(SENDERS_OF_AN_ID)
+            .all(db)
             .await?;
-        if let Some(row) = row {
-            return from_row(row).map(Some);
+        let mut found = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+        if !found.is_empty() {
+            // Backends and browsers may have used the same id, even at the same moment.
+            let same = found.iter().position(|event| event.records(again.event()));
+            return Ok(Some(found.swap_remove(same.unwrap_or(0))));
         }
     }
     Ok(None)

@@ -137,7 +137,10 @@ impl EventSender {
     /// Names the field that is not the caller's.
     pub fn permit(&self, command: Command) -> Result<Command, Problem> {
         self.0.may_send(command.event())?;
-        Ok(command)
+        Ok(match *self.0 {
+            Caller::Browser { .. } => command.from_browser(),
+            Caller::Service(_) => command,
+        })
     }
 }
 

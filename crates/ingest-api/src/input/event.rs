@@ -117,7 +117,7 @@ pub(crate) struct EventBody {
     /// Required where the rule is once per session, unless `X-Session-Id` names it.
     #[schema(value_type = Option<SessionId>)]
     session_id: Option<String>,
-    /// Your own id of this sending: recorded once per hotel.
+    /// Your own id of this sending: recorded once per hotel. Ids from a browser are its user's own.
     #[schema(value_type = Option<EventId>)]
     id: Option<String>,
     /// The job, export or seat. Required where the rule is once per job, export or seat.

@@ -134,19 +134,23 @@ pub(super) async fn record_one(
     sending: &Sending,
     command: Command,
 ) -> Result<RecordedOne, Problem> {
-    let keyed = sending.is_keyed().then(|| command.event().clone());
+    let keyed = sending.is_keyed().then(|| command.clone());
     let answer = state.writer.record(command).await?;
     if let (Outcome::QuotaExceeded, Some(quota)) = (answer.outcome, &answer.quota) {
         return Err(Problem::quota_exceeded(quota));
     }
     let once = |answer| Ok(RecordedOne { answer, replayed: false });
-    let (Outcome::Duplicate, Some(event)) = (answer.outcome, keyed) else { return once(answer) };
-    let Some(id) = event.event_id.clone() else { return once(answer) };
-    let hotel_id = event.hotel_id;
+    let (Outcome::Duplicate, Some(again)) = (answer.outcome, keyed) else { return once(answer) };
+    let event = again.event().clone();
     let first = state
         .reader
-        .read(move |db| async move { plg_store::events::of_sending(&db, hotel_id, &id).await })
-        .await?;
+        .read(move |db| async move { plg_store::events::of_sending(&db, &again).await })
+        .await;
+    let first = first.unwrap_or_else(|error| {
+        // The action is recorded all the same, and nobody may be told otherwise.
+        tracing::warn!(%error, "what an idempotency key has recorded cannot be read");
+        None
+    });
     match first {
         // Another sending has recorded the job, export or seat.
         None => once(answer),

@@ -20,8 +20,7 @@ fn click_with(id: &str) -> Command {
 
 impl Store {
     async fn of_sending(&self, id: &str) -> Option<RecordedEvent> {
-        let id = EventId::parse(id.to_owned()).unwrap();
-        events::of_sending(&self.db, HOTEL, &id).await.unwrap()
+        events::of_sending(&self.db, &click_with(id)).await.unwrap()
     }
 }
 
@@ -92,10 +91,10 @@ async fn it_is_found_in_a_long_month_without_reading_it() {
         reader.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();
         reader.execute_unprepared("select pg_stat_reset()").await.unwrap();
 
-        let id = EventId::parse(id.to_owned()).unwrap();
-        let found = events::of_sending(&reader, HOTEL, &id).await.unwrap();
+        let again = click_with(id);
+        let found = events::of_sending(&reader, &again).await.unwrap();
 
-        assert_eq!(found.unwrap().event_id, Some(id.clone()));
+        assert_eq!(found.unwrap().event_id, again.event().event_id);
         reader.execute_unprepared("select pg_stat_force_next_flush()").await.unwrap();
         reader.execute_unprepared("select 1").await.unwrap();
         let read = "select cast(sum(idx_tup_fetch + seq_tup_read) as bigint) as n \
