@@ -49,12 +49,13 @@ impl Admission {
         Arc::new(Self { bounds, state: Mutex::new(State { jobs: 0, waiting: 0, pace: 0.0 }) })
     }
 
-    /// Lets a job of this size in, if it fits, and will be done in time.
+    /// Lets a job of this size in, if it fits, and those before it will be done in time.
     pub(crate) fn admit(self: &Arc<Self>, size: usize) -> Option<Place> {
         let mut state = self.state();
         let Bounds { most, .. } = self.bounds;
         let waiting = state.waiting + size;
-        if waiting > most || (waiting > self.in_time(state.pace) && state.jobs >= JOBS_ALWAYS) {
+        let is_late = state.waiting >= self.in_time(state.pace);
+        if waiting > most || (is_late && state.jobs >= JOBS_ALWAYS) {
             return None;
         }
         state.waiting = waiting;
@@ -63,15 +64,16 @@ impl Admission {
         Some(Place { admission: Arc::clone(self), size })
     }
 
-    /// So many were served one behind the other, in so long. Of few it says nothing: nobody had to wait behind
-    /// them, and their time is that of the round trips.
+    /// So many were served one behind the other, in so long. The time of few is that of the round trips, which
+    /// nobody had to wait for: it says only that the pace is no slower.
     pub(crate) fn served(&self, count: usize, took: Duration) {
-        if count < self.bounds.always.div_ceil(2) {
-            return;
-        }
+        let is_few = count < self.bounds.always.div_ceil(2);
         #[expect(clippy::cast_precision_loss, reason = "a thousand")]
         let sample = took.as_secs_f64() / count as f64;
         let mut state = self.state();
+        if is_few && sample >= state.pace {
+            return;
+        }
         state.pace += (sample - state.pace) * LAST_COUNTS;
     }
 
@@ -172,9 +174,26 @@ mod tests {
     }
 
     #[test]
-    fn small_batches_say_nothing() {
+    fn small_batches_do_not_say_that_it_is_slow() {
         assert_eq!(after(&[(249, 1_000)]).limit(), QUEUE);
         assert_eq!(after(&[(500, 50), (1, 1_000)]).limit(), 2_000);
+    }
+
+    #[test]
+    fn a_lane_that_was_slow_shows_by_small_batches_that_it_is_not() {
+        let fast_again: Vec<_> = [(500, 2_000)].into_iter().chain([(20, 2); 64]).collect();
+        assert_eq!(after(&fast_again[..1]).limit(), BATCH);
+        assert!(after(&fast_again).limit() > 1_900);
+    }
+
+    #[test]
+    fn an_array_waits_for_those_before_it_only() {
+        let admission = after(&[(500, 100)]);
+        let mut singles: Vec<_> = (0..999).filter_map(|_| admission.admit(1)).collect();
+        assert!(admission.admit(1_000).is_some());
+        singles.extend(admission.admit(1));
+        assert_eq!(singles.len(), 1_000);
+        assert!(admission.admit(1_000).is_none());
     }
 
     #[test]
