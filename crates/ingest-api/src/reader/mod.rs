@@ -3,6 +3,7 @@
 mod usage;
 
 use crate::problem::{Code, Problem};
+use crate::writer::WriteError;
 use plg_core::ids::HotelId;
 use plg_service::SharedClock;
 use plg_store::StoreError;
@@ -81,10 +82,38 @@ impl Reader {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
         W: FnOnce(DatabaseConnection) -> F,
     {
+        Ok(self.work(work).await??)
+    }
+
+    /// Changes something for which no event is recorded. Whoever does not hear of the outcome may do it again.
+    ///
+    /// # Errors
+    /// When the database cannot be written, does not answer in time, or refuses.
+    pub async fn change<T, F, W>(&self, work: W) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        W: FnOnce(DatabaseConnection) -> F,
+    {
+        self.work(work).await?.map_err(|error| match error {
+            StoreError::Unavailable(cause) => {
+                tracing::warn!(%cause, "database lost while something was changed");
+                WriteError::OutcomeUnknown.into()
+            }
+            error => error.into(),
+        })
+    }
+
+    async fn work<T, F, W>(&self, work: W) -> Result<Result<T, StoreError>, Problem>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        W: FnOnce(DatabaseConnection) -> F,
+    {
         let work = tokio::time::timeout(READ_DEADLINE, work(self.db.clone()));
         match self.runtime.spawn(work).await {
-            Ok(Ok(result)) => Ok(result?),
-            Ok(Err(_)) => Err(StoreError::Unavailable("no answer in time".to_owned()).into()),
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(_)) => Ok(Err(StoreError::Unavailable("no answer in time".to_owned()))),
             Err(error) => {
                 tracing::error!(%error, "a read died");
                 Err(Problem::new(Code::Internal, "the cause is in the service's log"))

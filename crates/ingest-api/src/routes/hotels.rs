@@ -86,7 +86,7 @@ pub(super) async fn put(
     let now = state.reader.now();
     state
         .reader
-        .read(move |db| async move {
+        .change(move |db| async move {
             plg_store::hotels::put(&db, hotel_id, (&plan, time_zone, limits), now).await
         })
         .await?;
