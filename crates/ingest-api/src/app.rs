@@ -25,6 +25,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 /// How long a request's head may take to arrive.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -104,6 +105,7 @@ pub struct Application {
     metrics_server: Server,
     state: web::Data<State>,
     ready_grace: Duration,
+    at_once: Arc<Notify>,
     lanes: Lanes,
     development: Option<Development>,
 }
@@ -169,6 +171,7 @@ impl Application {
             metrics_server,
             state,
             ready_grace,
+            at_once: Arc::default(),
             lanes,
             development,
         })
@@ -196,7 +199,8 @@ impl Application {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         let (health, ready_grace) = (Arc::clone(&self.state.health), self.ready_grace);
-        Stopper { health, ready_grace, server: self.server.handle() }
+        let at_once = Arc::clone(&self.at_once);
+        Stopper { health, ready_grace, server: self.server.handle(), at_once }
     }
 
     /// Serves until it is told to stop. Then it is not ready any more, goes on until nobody sends it new
@@ -206,10 +210,14 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run(self) -> std::io::Result<()> {
-        let Self { server, metrics_server, state, lanes, .. } = self;
+        let Self { server, metrics_server, state, at_once, lanes, .. } = self;
         let metrics = metrics_server.handle();
         let metrics_server = tokio::spawn(metrics_server);
-        server.await?;
+        tokio::select! {
+            end = server => end?,
+            // While it waits for requests it hears nothing: it has to be dropped.
+            () = at_once.notified() => {}
+        }
         metrics.stop(true).await;
         // Ends with the handle, whatever its result.
         let _ = metrics_server.await;
@@ -231,6 +239,7 @@ pub struct Stopper {
     health: Arc<Health>,
     ready_grace: Duration,
     server: ServerHandle,
+    at_once: Arc<Notify>,
 }
 
 impl Stopper {
@@ -249,12 +258,12 @@ impl Stopper {
         };
         asked().await;
         tracing::info!("stopping: asked to");
-        let server = self.server.clone();
+        let at_once = Arc::clone(&self.at_once);
         tokio::select! {
             () = self.stop() => {}
             () = asked() => {
                 tracing::warn!("stopping at once: asked again");
-                server.stop(false).await;
+                at_once.notify_one();
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use plg_testkit::app::{Api, hotel};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -52,6 +53,27 @@ async fn readiness_fails_first_and_requests_are_served_until_the_end() {
     assert_eq!(api.get("/livez").await.status, 200);
     assert_eq!(api.import(hotel(1), "job").await.status, 201);
     // Asked again, it stops at once.
+    assert!(service.terminate().success());
+}
+
+/// Whoever does not read the answers would have it wait as long as it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_again_it_waits_for_nobody() {
+    const HOURS: &[(&str, &str)] =
+        &[("PLG__SERVER__DRAIN_SECONDS", "3600"), ("PLG__SERVER__READY_GRACE_SECONDS", "0")];
+    /// More than fit between the two.
+    const ANSWERS: usize = 200;
+
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let service = Service::start(database.url(), HOURS);
+    assert_eq!(service.api.import(hotel(1), "job").await.status, 201);
+    let mut deaf = TcpStream::connect(service.address()).unwrap();
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(ANSWERS);
+    deaf.write_all(requests.as_bytes()).unwrap();
+    // They have begun.
+    deaf.read_exact(&mut [0; 12]).unwrap();
+    service.signal("-TERM");
+    assert_refuses_connections(service.address()).await;
     assert!(service.terminate().success());
 }
 
