@@ -88,10 +88,12 @@ pub async fn record_batch(
             {
                 tracing::debug!(%error, attempt, "batch stood in another's way, trying again");
                 if matches!(error, StoreError::MonthNotOpened { .. }) {
+                    // Somebody was faster: this may be met once for each hotel, and the deadline ends it.
                     let hotels = commands.iter().map(Command::hotel_id).collect();
                     before(deadline, months::open_missing(db, &hotels, now())).await?;
+                } else {
+                    attempt += 1;
                 }
-                attempt += 1;
             }
             result => return result,
         }

@@ -7,11 +7,13 @@ use plg_core::catalogue::Counter;
 use plg_core::decide::Outcome;
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
+use plg_store::connect::begin_write;
 use plg_testkit::commands::{add_seat, click, hotel, import, remove_seat};
-use plg_testkit::{Backend, Replica, ledger};
+use plg_testkit::{Backend, Replica, TestDatabase, ledger};
 use rstest::rstest;
 use std::sync::Arc;
 use tokio::sync::Barrier;
+use tokio::task::JoinHandle;
 
 const HOTEL: HotelId = hotel(1);
 const HOTELS: [HotelId; 4] = [hotel(1), hotel(2), hotel(3), hotel(4)];
@@ -165,5 +167,50 @@ async fn each_hotel_turns_its_month_at_its_own_midnight(
     assert_eq!(months[..2], [(202_611, 1), (202_612, 3)], "Auckland");
     assert_eq!(months[2..4], [(202_611, 3), (202_612, 1)], "Honolulu");
     assert_eq!(months[4..], [(202_611, 2), (202_612, 2)], "UTC");
+    assert_one_month_is_open(&t).await;
+}
+
+/// Each time that a batch begins anew it meets another who turns a month, more often than it would be tried for
+/// conflicts. SQLite has one who writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_outlasts_all_who_turn_the_months_of_its_hotels() {
+    let t = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    t.clock.set_to(LAST_INSTANT_OF_NOVEMBER);
+    let hotels: Vec<_> = (1..=6).map(hotel).collect();
+    t.record(&hotels.iter().map(|hotel| import(*hotel, "november")).collect::<Vec<_>>()).await;
+    let december = instant(FIRST_INSTANT_OF_DECEMBER);
+    let turn = async |hotel| {
+        let (db, plans) = (t.connection().await, t.plans.clone());
+        tokio::spawn(async move {
+            let txn = begin_write(&db).await.unwrap();
+            plg_store::record(&txn, &plans, december, &[click(hotel)]).await.unwrap();
+            txn
+        })
+    };
+    // Or the batch is done.
+    let waiting = async |batch: &JoinHandle<_>, sessions| {
+        let waiting = "count(*) as n from pg_stat_activity \
+                       where datname = current_database() and wait_event_type = 'Lock'";
+        while !batch.is_finished() && number(&t, waiting).await < sessions {
+            tokio::task::yield_now().await;
+        }
+    };
+
+    let (last, others) = hotels.split_last().unwrap();
+    let mut turned = turn(*last).await.await.unwrap();
+    let mut replica = Replica::new(&t.database).await;
+    let imports: Vec<_> = hotels.iter().map(|hotel| import(*hotel, "december")).collect();
+    let batch = tokio::spawn(async move { outcomes(&replica.record(december, &imports).await) });
+    for hotel in others.iter().rev() {
+        waiting(&batch, 1).await;
+        // The batch has this one, and waits for the one behind it.
+        let next = turn(*hotel).await;
+        waiting(&batch, 2).await;
+        turned.commit().await.unwrap();
+        turned = next.await.unwrap();
+    }
+    turned.commit().await.unwrap();
+
+    assert_eq!(batch.await.unwrap(), vec![Outcome::Recorded; hotels.len()]);
     assert_one_month_is_open(&t).await;
 }
