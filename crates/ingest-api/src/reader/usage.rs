@@ -66,6 +66,9 @@ async fn serve(db: DatabaseConnection, mut questions: mpsc::Receiver<Question>) 
         }
         let mut batch = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
         batch.retain(|(_, reply)| !reply.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
         let db = db.clone();
         tokio::spawn(async move {
             answer(&db, batch).await;

@@ -223,7 +223,8 @@ impl Lane {
     async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
         let now = self.shared.clock.now();
         if let Some(connection) = &self.connection
-            && now - self.planned_at >= PLANS_KEPT
+            // Or planned when the clock was wrong.
+            && !(self.planned_at..self.planned_at + PLANS_KEPT).contains(&now)
         {
             let renewed = connect::plan_anew(connection).await;
             self.planned_at = now;
