@@ -5,6 +5,7 @@ use crate::connect::is_postgres;
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::partitions;
+use crate::usage::month_of;
 use chrono::{DateTime, TimeDelta, Utc};
 use plg_core::calendar::Month;
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult};
@@ -56,11 +57,11 @@ pub async fn drop_events_before(
     month: Month,
     now: DateTime<Utc>,
 ) -> Result<Dropped, StoreError> {
+    if !is_postgres(db) {
+        return Ok(Dropped { months: 0, events: delete_events_before(db, month, now).await? });
+    }
     // First what a recount has to know, then the deed.
     note_dropped(db, month, now).await?;
-    if !is_postgres(db) {
-        return Ok(Dropped { months: 0, events: delete_events_before(db, month).await? });
-    }
     let months = partitions::drop_before(db, month).await?;
     // A call that was to drop more may have been interrupted: what is there is counted again.
     if let Some(oldest) = partitions::existing(db).await?.first() {
@@ -89,36 +90,56 @@ async fn note_dropped(
 }
 
 /// SQLite has one writer at a time, so none of this looks for anything while it writes, and the service has its turn
-/// after each hotel.
-async fn delete_events_before(db: &DatabaseConnection, month: Month) -> Result<u64, StoreError> {
-    #[derive(FromQueryResult)]
-    struct HotelMonth {
-        hotel_id: Uuid,
-        month: i32,
-    }
-
-    let select = Sql::new(
-        db,
-        "select u.hotel_id, u.month from usage_monthly u where exists (select 1 from product_event e \
-         where e.hotel_id = u.hotel_id and e.month = u.month) and u.month < ",
-    )
-    .bind(month.number())
-    .text(" limit ")
-    .bind(SMALL_CHUNK);
+/// after each hotel. Month by month: what an interruption leaves of the others is counted as before.
+async fn delete_events_before(
+    db: &DatabaseConnection,
+    month: Month,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let select = Sql::new(db, "select distinct month from usage_monthly where month < ");
+    let select = select.bind(month.number()).text(" order by month").statement();
     let mut deleted = 0;
+    for row in db.query_all_raw(select).await? {
+        let old = month_of(row.try_get_by_index(0)?)?;
+        note_dropped(db, old.next(), now).await?;
+        deleted += delete_events_of(db, old).await?;
+    }
+    note_dropped(db, month, now).await?;
+    Ok(deleted)
+}
+
+async fn delete_events_of(db: &DatabaseConnection, month: Month) -> Result<u64, StoreError> {
+    let (mut deleted, mut behind) = (0, Uuid::nil());
     loop {
-        let found = HotelMonth::find_by_statement(select.clone().statement()).all(db).await?;
-        if found.is_empty() {
+        let with_events = "exists (select 1 from product_event e where e.hotel_id = u.hotel_id and e.month = u.month)";
+        let select = Sql::new(db, "select u.hotel_id from usage_monthly u where u.month = ")
+            .bind(month.number())
+            .text(" and u.hotel_id > ")
+            .bind(behind)
+            .text(&format!(" and {with_events} order by u.hotel_id limit "))
+            .bind(SMALL_CHUNK);
+        let hotels = db.query_all_raw(select.statement()).await?;
+        if hotels.is_empty() {
             return Ok(deleted);
         }
-        for HotelMonth { hotel_id, month } in found {
-            let of_it = |sql: Sql| sql.bind(hotel_id).text(" and month = ").bind(month);
-            let delete = of_it(Sql::new(db, "delete from product_event where hotel_id = "));
+        for hotel in hotels {
+            behind = hotel.try_get_by_index(0)?;
+            let of_it = |sql: Sql| sql.bind(behind).text(" and month = ").bind(month.number());
             let some = of_it(Sql::new(db, "select seq from product_event where hotel_id = "));
-            let delete =
-                delete.text(" and seq in (").then(some).text(" limit ").bind(SMALL_CHUNK).text(")");
-            deleted += db.execute_raw(delete.statement()).await?.rows_affected();
-            tokio::time::sleep(PAUSE).await;
+            let delete = of_it(Sql::new(db, "delete from product_event where hotel_id = "))
+                .text(" and seq in (")
+                .then(some)
+                .text(" limit ")
+                .bind(SMALL_CHUNK)
+                .text(")");
+            loop {
+                let rows = db.execute_raw(delete.clone().statement()).await?.rows_affected();
+                if rows == 0 {
+                    break;
+                }
+                deleted += rows;
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }

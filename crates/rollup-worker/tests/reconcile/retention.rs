@@ -15,6 +15,7 @@ use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 const HOTEL: HotelId = hotel(1);
 
 const KEEP_TWO_MONTHS: Retain = Retain { months: 2, gate_months: 13, json: false };
+const KEEP_ONE_MONTH: Retain = Retain { months: 1, ..KEEP_TWO_MONTHS };
 
 impl Books {
     async fn retain(&self, keep: &Retain) -> Result<Forgotten, RetainError> {
@@ -240,6 +241,24 @@ async fn months_that_are_there_are_counted_again_whatever_was_to_be_dropped() {
     let planned = planned.replace("202701", "202702");
     ledger::damage(&books.db, &planned).await;
     assert_eq!(books.retain(&KEEP_TWO_MONTHS).await.unwrap().months, 0);
+    let run = books.reconcile(&full()).await;
+    assert_eq!((run.figures.hotel_months, run.figures.missing), (1, 0));
+}
+
+/// SQLite has no partitions that show which months are left.
+#[tokio::test(flavor = "multi_thread")]
+async fn months_that_an_interruption_has_left_are_counted_again() {
+    let books = spend_three_months(Books::new(Backend::Sqlite).await).await;
+    books.reconcile(&incremental()).await;
+    let interrupt = "create trigger interrupt before delete on product_event \
+                     begin select raise(abort, 'interrupted'); end";
+    ledger::damage(&books.db, interrupt).await;
+    books.retain(&KEEP_ONE_MONTH).await.unwrap_err();
+    let run = books.reconcile(&full()).await;
+    assert_eq!((run.figures.hotel_months, run.figures.missing), (2, 0));
+
+    ledger::damage(&books.db, "drop trigger interrupt").await;
+    assert!(books.retain(&KEEP_ONE_MONTH).await.unwrap().events > 0);
     let run = books.reconcile(&full()).await;
     assert_eq!((run.figures.hotel_months, run.figures.missing), (1, 0));
 }
