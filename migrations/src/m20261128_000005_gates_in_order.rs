@@ -16,7 +16,9 @@ impl MigrationTrait for Migration {
                     "{table} holds dedup keys in the form of a build before the first release, which this one \
                      does not find: what was recorded would count again when it is sent again. Begin with a new \
                      database. Or, if nothing of it will be sent again: stop that build, empty event_gate and \
-                     event_window, and migrate again"
+                     event_window, and migrate again. Only if this migration was applied and `migrate down` took it \
+                     back, they are in the right form: insert ('m20261128_000005_gates_in_order', 0) into \
+                     seaql_migrations instead"
                 )));
             }
         }

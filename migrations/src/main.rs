@@ -32,6 +32,9 @@ enum Command {
         /// How many
         #[arg(long, default_value_t = 1)]
         steps: u32,
+        /// Do so even if the database holds events
+        #[arg(long)]
+        yes: bool,
     },
     /// Say which migrations are pending; exits with 1 if any is
     Status,
@@ -53,8 +56,11 @@ enum Failure {
     Distribute(#[from] DistributeError),
     #[error("the database does not answer: does it run, is the address in DATABASE_URL right?")]
     Silence,
-    #[error("the database holds events, which would be lost: say `migrate fresh --yes` to do it")]
-    HoldsEvents,
+    #[error(
+        "the database holds events, which would be lost, or not be recognised when they are sent again: say \
+         `migrate {0} --yes` to do it all the same"
+    )]
+    HoldsEvents(&'static str),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -83,9 +89,12 @@ async fn run(arguments: &Arguments) -> Result<(ExitCode, String), Failure> {
     let mut code = ExitCode::SUCCESS;
     match arguments.command {
         Command::Up => migrations::up(&db).await?,
-        Command::Down { steps } => migrations::down(&db, steps).await?,
+        Command::Down { yes, .. } if !yes && migrations::has_events(&db).await? => {
+            return Err(Failure::HoldsEvents("down"));
+        }
+        Command::Down { steps, .. } => migrations::down(&db, steps).await?,
         Command::Fresh { yes } if !yes && migrations::has_events(&db).await? => {
-            return Err(Failure::HoldsEvents);
+            return Err(Failure::HoldsEvents("fresh"));
         }
         Command::Fresh { .. } => migrations::fresh(&db).await?,
         Command::Distribute => {

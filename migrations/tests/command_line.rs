@@ -1,0 +1,43 @@
+//! `migrate`, as an operator types it.
+
+use plg_testkit::app::USER;
+use plg_testkit::{Backend, TestDatabase, ledger};
+use std::process::{Command, Output};
+
+fn migrate(database: &TestDatabase, arguments: &[&str]) -> Output {
+    let mut migrate = Command::new(env!("CARGO_BIN_EXE_migrate"));
+    migrate.args(arguments).env("DATABASE_URL", database.url()).output().expect("it runs")
+}
+
+#[rstest::rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_holds_events_is_not_reverted_unasked(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values("down", "fresh")] command: &str,
+) {
+    let database = TestDatabase::empty(backend).await;
+    assert!(migrate(&database, &["up"]).status.success());
+    assert!(migrate(&database, &[command]).status.success(), "there is nothing to lose");
+    assert!(migrate(&database, &["up"]).status.success());
+    let db = database.connect().await;
+    if backend == Backend::Postgres {
+        let partition = "create table product_event_202611 partition of product_event \
+                         for values from (202611) to (202612)";
+        ledger::damage(&db, partition).await;
+    }
+    let id = ledger::uuid(&db, USER);
+    let event = format!(
+        "insert into product_event (hotel_id, month, seq, event_type, user_id, day, recorded_at) \
+         values ({id}, 202611, 1, 'upgrade_click', {id}, '2026-11-15', '2026-11-15T12:00:00+00:00')"
+    );
+    ledger::damage(&db, &event).await;
+
+    let refused = migrate(&database, &[command]);
+
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    assert!(complaint.contains(&format!("`migrate {command} --yes`")), "{complaint}");
+    assert!(migrate(&database, &["status"]).status.success());
+    db.close().await.expect("closes");
+    assert!(migrate(&database, &[command, "--yes"]).status.success());
+}
