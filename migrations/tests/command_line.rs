@@ -1,4 +1,5 @@
 //! `migrate`, as an operator types it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use plg_testkit::app::USER;
 use plg_testkit::{Backend, TestDatabase, ledger};

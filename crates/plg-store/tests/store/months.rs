@@ -11,6 +11,7 @@ use plg_store::connect::begin_write;
 use plg_testkit::commands::{add_seat, click, hotel, import, remove_seat};
 use plg_testkit::{Backend, Replica, TestDatabase, ledger};
 use rstest::rstest;
+use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
@@ -179,8 +180,8 @@ async fn a_batch_outlasts_all_who_turn_the_months_of_its_hotels() {
     let hotels: Vec<_> = (1..=6).map(hotel).collect();
     t.record(&hotels.iter().map(|hotel| import(*hotel, "november")).collect::<Vec<_>>()).await;
     let december = instant(FIRST_INSTANT_OF_DECEMBER);
-    let turn = async |hotel| {
-        let (db, plans) = (t.connection().await, t.plans.clone());
+    let turn = |db: DatabaseConnection, hotel| {
+        let plans = t.plans.clone();
         tokio::spawn(async move {
             let txn = begin_write(&db).await.unwrap();
             plg_store::record(&txn, &plans, december, &[click(hotel)]).await.unwrap();
@@ -197,14 +198,14 @@ async fn a_batch_outlasts_all_who_turn_the_months_of_its_hotels() {
     };
 
     let (last, others) = hotels.split_last().unwrap();
-    let mut turned = turn(*last).await.await.unwrap();
+    let mut turned = turn(t.connection().await, *last).await.unwrap();
     let mut replica = Replica::new(&t.database).await;
     let imports: Vec<_> = hotels.iter().map(|hotel| import(*hotel, "december")).collect();
     let batch = tokio::spawn(async move { outcomes(&replica.record(december, &imports).await) });
     for hotel in others.iter().rev() {
         waiting(&batch, 1).await;
         // The batch has this one, and waits for the one behind it.
-        let next = turn(*hotel).await;
+        let next = turn(t.connection().await, *hotel);
         waiting(&batch, 2).await;
         turned.commit().await.unwrap();
         turned = next.await.unwrap();
