@@ -15,6 +15,8 @@ export interface Exchange {
   /** Goes into the Authorization header. */
   token: string;
   sessionId?: string | undefined;
+  /** Names what is sent: whoever gets it again answers as the first time. */
+  idempotencyKey?: string | undefined;
   /** POST where there is a body, GET where not. */
   method?: string;
   body?: unknown;
@@ -24,10 +26,11 @@ export interface Exchange {
 export function exchange(
   // Looked up late: a page may replace its fetch.
   send: typeof fetch = (...request) => fetch(...request),
-  { url, token, sessionId, method, body }: Exchange,
+  { url, token, sessionId, idempotencyKey, method, body }: Exchange,
 ): Promise<Response> {
   const headers: Record<string, string> = { authorization: `Bearer ${token}` };
   if (sessionId) headers["x-session-id"] = sessionId;
+  if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
   const init: RequestInit = { headers, signal: AbortSignal.timeout(DEADLINE_MS) };
   if (method) init.method = method;
   if (body) {

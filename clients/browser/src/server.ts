@@ -1,6 +1,7 @@
 /** For the app's backend. It runs wherever `fetch` does: Node.js, edge runtimes, workers. */
 import { PlgError } from "./errors.js";
 import { exchange, sendWithRetries, trimSlash } from "./http.js";
+import { newId } from "./id.js";
 import type {
   EventData,
   EventResult,
@@ -113,6 +114,7 @@ type Call = {
   method?: string;
   body?: unknown;
   sessionId?: string | null | undefined;
+  idempotencyKey?: string;
 };
 
 /** A client for a backend. It holds nothing, and may be created per process or per request. */
@@ -133,7 +135,9 @@ export function createServerClient(options: ServerClientOptions): ServerClient {
   const act = (resource: string, action: ActionOptions, key: object) => {
     const { hotelId, userId, sessionId, eventData } = action;
     const body = { ...key, user_id: userId, event_data: eventData };
-    return call<EventResult>({ path: hotelPath(hotelId, resource), body, sessionId });
+    const path = hotelPath(hotelId, resource);
+    // A retry after a lost answer is told what the first try was told: `recorded`.
+    return call<EventResult>({ path, body, sessionId, idempotencyKey: newId() });
   };
 
   return {

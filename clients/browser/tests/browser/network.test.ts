@@ -1,6 +1,8 @@
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
 import type { Client, createClient } from "../../src/index.js";
+import { createServerClient } from "../../src/server.js";
+import { HOTEL, ROOT_KEY, USER } from "./support/known.js";
 import { useScene } from "./support/scene.js";
 
 const { pages, api } = inject("places");
@@ -88,6 +90,23 @@ test("a service that was away gets what it missed with the next event", async ()
   await service.restart();
   await page.evaluate(() => window.plg.track("upgrade_click", { id: "next" }));
   await expect.poll(clicks).toEqual(["missed", "next"]);
+});
+
+test("a backend whose answer was lost is told that its export is recorded", async () => {
+  let lost = false;
+  const plg = createServerClient({
+    baseUrl: api,
+    serviceKey: ROOT_KEY,
+    fetch: async (...request) => {
+      const response = await fetch(...request);
+      if (lost) return response;
+      lost = true;
+      throw new TypeError("the connection was reset");
+    },
+  });
+  const action = { hotelId: HOTEL, userId: USER, exportId: "e" };
+  await expect(plg.recordExport(action)).resolves.toMatchObject({ outcome: "recorded" });
+  await expect(plg.recordExport(action)).resolves.toMatchObject({ outcome: "duplicate" });
 });
 
 test("an event is delivered though its page is left in the same moment", async () => {
