@@ -49,7 +49,7 @@ export interface ActionOptions {
 
 export interface ServerClient {
   /**
-   * Records an import that was completed; counted once per `jobId`, so it may be sent again.
+   * Records an import; counted once per `jobId`, so it may be sent again.
    * @throws {QuotaExceededError} when the month's quota is used up
    * @throws {PlgError}
    */
