@@ -14,9 +14,8 @@ export interface Exchange {
   url: string;
   /** Goes into the Authorization header. */
   token: string;
-  sessionId?: string | undefined;
-  /** Names what is sent: whoever gets it again answers as the first time. */
-  idempotencyKey?: string | undefined;
+  /** Those that differ from call to call. */
+  headers: Record<string, string>;
   /** POST where there is a body, GET where not. */
   method?: string;
   body?: unknown;
@@ -26,20 +25,19 @@ export interface Exchange {
 export function exchange(
   // Looked up late: a page may replace its fetch.
   send: typeof fetch = (...request) => fetch(...request),
-  { url, token, sessionId, idempotencyKey, method, body }: Exchange,
+  { url, token, headers: own, method, body }: Exchange,
 ): Promise<Response> {
-  const headers: Record<string, string> = { authorization: `Bearer ${token}` };
-  if (sessionId) headers["x-session-id"] = sessionId;
-  if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
-  const init: RequestInit = { headers, signal: AbortSignal.timeout(DEADLINE_MS) };
-  if (method) init.method = method;
-  if (body) {
-    headers["content-type"] = "application/json";
-    const json = JSON.stringify(body);
-    Object.assign(init, { method: "POST", body: json });
-    init.keepalive = json.length < KEEPALIVE_MAX_CHARS;
-  }
-  return send(url, init);
+  const json = body ? JSON.stringify(body) : null;
+  const headers: Record<string, string> = { authorization: `Bearer ${token}`, ...own };
+  if (json) headers["content-type"] = "application/json";
+  const init = {
+    method: json ? "POST" : method,
+    headers,
+    body: json,
+    keepalive: !!json && json.length < KEEPALIVE_MAX_CHARS,
+    signal: AbortSignal.timeout(DEADLINE_MS),
+  };
+  return send(url, init as RequestInit);
 }
 
 /**

@@ -121,11 +121,13 @@ type Call = {
 export function createServerClient(options: ServerClientOptions): ServerClient {
   const base = trimSlash(options.baseUrl);
 
-  const call = async <T>({ path, sessionId, ...rest }: Call): Promise<T> => {
-    const request = { url: base + path, token: options.serviceKey, ...rest };
-    const session = sessionId ?? undefined;
+  const call = async <T>({ path, sessionId, idempotencyKey, ...rest }: Call): Promise<T> => {
+    const headers: Record<string, string> = {};
+    if (sessionId) headers["x-session-id"] = sessionId;
+    if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
+    const request = { url: base + path, token: options.serviceKey, headers, ...rest };
     try {
-      const send = () => exchange(options.fetch, { ...request, sessionId: session });
+      const send = () => exchange(options.fetch, request);
       return (await sendWithRetries(send)) as T;
     } catch (error) {
       const { code, problem } = error as PlgError;
