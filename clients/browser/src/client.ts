@@ -11,7 +11,10 @@ import type {
   Usage,
 } from "./types.js";
 
-/** Most events that are kept until the service can be reached; the oldest are given up first. */
+/**
+ * Most events that are under way. As many wait meanwhile, and as many are kept until the service can
+ * be reached; the oldest are given up first.
+ */
 const KEPT_MAX = 100;
 
 /** What your backend's `createSessionToken` answered; a token of your own login will do as well. */
@@ -62,6 +65,7 @@ export function createClient(options: ClientOptions): Client {
   const call = connect(options);
   const waiting: Sending[] = [];
   const kept: Sending[] = [];
+  let underway = 0;
 
   const report = (error: unknown) => {
     try {
@@ -92,10 +96,17 @@ export function createClient(options: ClientOptions): Client {
     } catch (error) {
       for (const sending of batch) fail(sending, error as PlgError);
     }
+    underway -= batch.length;
+    flush();
   };
   /** What is tracked in one go leaves in one request. */
   const flush = () => {
-    for (let batch; (batch = waiting.splice(0, KEPT_MAX))[0];) void deliver(batch);
+    const batch = waiting.splice(0, KEPT_MAX - underway);
+    underway += batch.length;
+    if (batch[0]) void deliver(batch);
+    while (waiting.length > KEPT_MAX) {
+      fail(waiting.shift()!, new PlgError(0, "unreachable", "too many events wait for an answer"));
+    }
   };
   const resend = () => {
     waiting.push(...kept.splice(0));
@@ -108,7 +119,8 @@ export function createClient(options: ClientOptions): Client {
       // A copy: the caller may change its data, and data that is no JSON must harm only itself.
       const event = JSON.parse(JSON.stringify({ event_type, id, event_data: eventData }));
       return await new Promise((settle) => {
-        if (waiting.push({ event, settle }) === 1) queueMicrotask(flush);
+        waiting.push({ event, settle });
+        queueMicrotask(flush);
       });
     } catch (error) {
       report(error);

@@ -6,7 +6,7 @@ const BACKOFF_MS = 500;
 /** A service that asks for a longer pause is not asked again. */
 const PAUSE_MAX_MS = 30_000;
 /** For one attempt. */
-const DEADLINE_MS = 10_000;
+export const DEADLINE_MS = 10_000;
 /** A browser delivers 64 KiB after its page has gone, and a character has up to three bytes. */
 const KEEPALIVE_MAX_CHARS = 20_000;
 
