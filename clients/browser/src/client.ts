@@ -17,6 +17,12 @@ import type {
  */
 const KEPT_MAX = 100;
 
+/**
+ * No event that the service takes is larger: 8 KiB of `event_data`, and type and id. A hundred of
+ * them, with whom they name, fit into its 1 MiB of one request.
+ */
+const EVENT_MAX_BYTES = 9 * 1024;
+
 /** What your backend's `createSessionToken` answered; a token of your own login will do as well. */
 export type TokenForPage = Pick<SessionToken, "token" | "hotel_id" | "user_id">;
 
@@ -116,8 +122,14 @@ export function createClient(options: ClientOptions): Client {
 
   const track: Client["track"] = async (event_type, { id = newId(), eventData } = {}) => {
     try {
-      // A copy: the caller may change its data, and data that is no JSON must harm only itself.
-      const event = JSON.parse(JSON.stringify({ event_type, id, event_data: eventData }));
+      // A copy: the caller may change its data. What cannot be sent must harm only itself.
+      const json = JSON.stringify({ event_type, id, event_data: eventData });
+      const bytes = new Blob([json]).size;
+      if (bytes > EVENT_MAX_BYTES) {
+        const detail = `an event has at most ${EVENT_MAX_BYTES} bytes, not ${bytes}`;
+        throw new PlgError(413, "body_too_large", detail);
+      }
+      const event = JSON.parse(json);
       return await new Promise((settle) => {
         waiting.push({ event, settle });
         queueMicrotask(flush);

@@ -79,9 +79,36 @@ describe("an event", () => {
     expect(onError.mock.calls[0]![0]).toMatchObject({ status: 403, code: "forbidden" });
   });
 
-  test("too large to be sent behind a page that is left is sent nevertheless", async () => {
+  test("that is too large is told at once, and does not harm its neighbours", async () => {
+    const { client, sent, onError } = fakeClient();
+    const eventData = { note: "日".repeat(3_072) };
+    const tooLarge = client.track("upgrade_click", { eventData });
+    const neighbour = client.trackDashboardView();
+    expect(onError).toHaveBeenCalledOnce();
+    const error = { status: 413, code: "body_too_large", transient: false };
+    expect(onError.mock.calls[0]![0]).toMatchObject(error);
+    await expect(Promise.all([tooLarge, neighbour])).resolves.toEqual([
+      undefined,
+      { outcome: "recorded" },
+    ]);
+    expect(sent.map(({ events }) => events.length)).toEqual([1]);
+  });
+
+  test("of the largest data, with the longest id, is sent; a hundred of them fit a request", async () => {
+    const { client, sent, onError } = fakeClient();
+    const eventData = { note: "x".repeat(8 * 1024 - JSON.stringify({ note: "" }).length) };
+    const id = "\\".repeat(128);
+    const track = () => client.track("pricing_tab_session_view", { id, eventData });
+    await Promise.all(Array.from({ length: 100 }, track));
+    expect(onError).not.toHaveBeenCalled();
+    expect(sent[0]!.events).toHaveLength(100);
+    expect((sent[0]!.init.body as string).length).toBeLessThan(1024 * 1024);
+  });
+
+  test("is sent without keepalive when that is too much behind a page that is left", async () => {
     const { client, sent } = fakeClient();
-    await client.track("upgrade_click", { eventData: { note: "x".repeat(20_000) } });
+    const eventData = { note: "x".repeat(7_000) };
+    await Promise.all([1, 2, 3].map(() => client.track("upgrade_click", { eventData })));
     expect(sent[0]!.init.keepalive).toBe(false);
   });
 });
