@@ -27,8 +27,8 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call
       const { token, hotel_id, user_id } = used;
       const ids = { hotel_id, user_id };
       const url = trimSlash(baseUrl) + path(ids);
-      const headers = { "x-session-id": getSessionId() };
-      const response = await exchange(send, { url, token, headers, body: body?.(ids) });
+      const headers = { authorization: `Bearer ${token}`, "x-session-id": getSessionId() };
+      const response = await exchange(send, { url, headers, body: body?.(ids) });
       if (response.status !== 401 || !mayRenew) return response;
       // Another call may have renewed it meanwhile.
       if (session === used) session = undefined;

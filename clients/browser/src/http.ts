@@ -12,9 +12,6 @@ const KEEPALIVE_MAX_CHARS = 20_000;
 
 export interface Exchange {
   url: string;
-  /** Goes into the Authorization header. */
-  token: string;
-  /** Those that differ from call to call. */
   headers: Record<string, string>;
   /** POST where there is a body, GET where not. */
   method?: string;
@@ -25,16 +22,14 @@ export interface Exchange {
 export function exchange(
   // Looked up late: a page may replace its fetch.
   send: typeof fetch = (...request) => fetch(...request),
-  { url, token, headers: own, method, body }: Exchange,
+  { url, headers, method, body }: Exchange,
 ): Promise<Response> {
-  const json = body ? JSON.stringify(body) : null;
-  const headers: Record<string, string> = { authorization: `Bearer ${token}`, ...own };
-  if (json) headers["content-type"] = "application/json";
+  const json: string | undefined = JSON.stringify(body);
   const init = {
     method: json ? "POST" : method,
-    headers,
+    headers: json ? { ...headers, "content-type": "application/json" } : headers,
     body: json,
-    keepalive: !!json && json.length < KEEPALIVE_MAX_CHARS,
+    keepalive: json?.length < KEEPALIVE_MAX_CHARS,
     signal: AbortSignal.timeout(DEADLINE_MS),
   };
   return send(url, init as RequestInit);
@@ -69,4 +64,4 @@ export function trimSlash(baseUrl: string): string {
   return baseUrl.replace(/\/$/, "");
 }
 
-const reason = (cause: unknown) => (cause instanceof Error ? cause.message : `${cause}`);
+const reason = (cause: unknown) => (cause as Error | undefined)?.message ?? `${cause}`;

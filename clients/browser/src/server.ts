@@ -122,10 +122,10 @@ export function createServerClient(options: ServerClientOptions): ServerClient {
   const base = trimSlash(options.baseUrl);
 
   const call = async <T>({ path, sessionId, idempotencyKey, ...rest }: Call): Promise<T> => {
-    const headers: Record<string, string> = {};
+    const headers: Record<string, string> = { authorization: `Bearer ${options.serviceKey}` };
     if (sessionId) headers["x-session-id"] = sessionId;
     if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
-    const request = { url: base + path, token: options.serviceKey, headers, ...rest };
+    const request = { url: base + path, headers, ...rest };
     try {
       const send = () => exchange(options.fetch, request);
       return (await sendWithRetries(send)) as T;
