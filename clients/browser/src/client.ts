@@ -24,12 +24,16 @@ const KEPT_MAX = 100;
 const EVENT_MAX_BYTES = 9 * 1024;
 
 /** What your backend's `createSessionToken` answered; a token of your own login will do as well. */
-export type TokenForPage = Pick<SessionToken, "token" | "hotel_id" | "user_id">;
+export type TokenForPage = Pick<SessionToken, "token" | "hotel_id" | "user_id"> &
+  Partial<Pick<SessionToken, "expires_at">>;
 
 export interface ClientOptions {
   /** Where the service is: `https://plg.example`, or a path of your own that leads there. */
   baseUrl: string;
-  /** Asks your backend for a session token: when one is needed, and when it has expired. */
+  /**
+   * Asks your backend for a session token: once the page is seen, two minutes before `expires_at`,
+   * and whenever one is needed and there is none.
+   */
   getToken: () => TokenForPage | Promise<TokenForPage>;
   fetch?: typeof fetch;
   /** Told of every event that was not delivered. By default a warning on the console. */
@@ -111,7 +115,7 @@ export function createClient(options: ClientOptions): Client {
     underway += batch.length;
     if (batch[0]) void deliver(batch);
     while (waiting.length > KEPT_MAX) {
-      fail(waiting.shift()!, new PlgError(0, "unreachable", "too many events wait for an answer"));
+      fail(waiting.shift()!, new PlgError(0, "unreachable", "too many events wait"));
     }
   };
   const resend = () => {
@@ -126,7 +130,7 @@ export function createClient(options: ClientOptions): Client {
       const json = JSON.stringify({ event_type, id, event_data: eventData });
       const bytes = new Blob([json]).size;
       if (bytes > EVENT_MAX_BYTES) {
-        const detail = `an event has at most ${EVENT_MAX_BYTES} bytes, not ${bytes}`;
+        const detail = `${bytes} bytes, at most ${EVENT_MAX_BYTES}`;
         throw new PlgError(413, "body_too_large", detail);
       }
       const event = JSON.parse(json);

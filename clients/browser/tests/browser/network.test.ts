@@ -128,6 +128,20 @@ test("an event is delivered though its page is left in the same moment", async (
   await expect.poll(clicks).toEqual(["last"]);
 });
 
+test("likewise when the page was open for longer than its first token lasts", async () => {
+  const { page, service } = scene;
+  await page.clock.install();
+  await open(page);
+  await service.clock(20);
+  const renewal = page.waitForResponse("**/token");
+  await page.clock.fastForward("20:00");
+  await (await renewal).finished();
+  await page.evaluate(() => fetch("/").then((response) => response.text()));
+  await page.evaluate(() => void window.plg.track("upgrade_click", { id: "last" }));
+  await page.goto("about:blank");
+  await expect.poll(clicks).toEqual(["last"]);
+});
+
 test("where sessionStorage is forbidden, the session lasts as long as the page", async () => {
   const { page, service } = scene;
   await page.addInitScript(() => {
