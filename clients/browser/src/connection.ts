@@ -1,5 +1,5 @@
 import type { ClientOptions, TokenForPage } from "./client.js";
-import { DEADLINE_MS, exchange, sendWithRetries, trimSlash } from "./http.js";
+import { DEADLINE_MS, exchange, sendWithRetries } from "./http.js";
 import { getSessionId } from "./session.js";
 
 /** Whom a session token names. */
@@ -54,9 +54,13 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call
       const used = session ?? (await open());
       const { token, hotel_id, user_id } = used;
       const ids = { hotel_id, user_id };
-      const url = trimSlash(baseUrl) + path(ids);
       const headers = { authorization: `Bearer ${token}`, "x-session-id": getSessionId() };
-      const response = await exchange(send, { url, headers, body: body?.(ids) });
+      const response = await exchange(send, {
+        baseUrl,
+        path: path(ids),
+        headers,
+        body: body?.(ids),
+      });
       if (response.status !== 401 || !mayRenew) return response;
       // Another call may have renewed it meanwhile.
       if (session === used) session = undefined;

@@ -11,7 +11,9 @@ export const DEADLINE_MS = 10_000;
 const KEEPALIVE_MAX_CHARS = 20_000;
 
 export interface Exchange {
-  url: string;
+  /** With or without a slash at its end. */
+  baseUrl: string;
+  path: string;
   headers: Record<string, string>;
   /** POST where there is a body, GET where not. */
   method?: string;
@@ -22,7 +24,7 @@ export interface Exchange {
 export function exchange(
   // Looked up late: a page may replace its fetch.
   send: typeof fetch = (...request) => fetch(...request),
-  { url, headers, method, body }: Exchange,
+  { baseUrl, path, headers, method, body }: Exchange,
 ): Promise<Response> {
   const json: string | undefined = JSON.stringify(body);
   const init = {
@@ -32,7 +34,7 @@ export function exchange(
     keepalive: json?.length < KEEPALIVE_MAX_CHARS,
     signal: AbortSignal.timeout(DEADLINE_MS),
   };
-  return send(url, init as RequestInit);
+  return send(baseUrl.replace(/\/$/, "") + path, init as RequestInit);
 }
 
 /**
@@ -57,11 +59,6 @@ export async function sendWithRetries(send: () => Promise<Response>): Promise<un
     if (!error.transient || attempt === RETRIES_MAX || pause > PAUSE_MAX_MS) throw error;
     await new Promise((resume) => setTimeout(resume, pause));
   }
-}
-
-/** Without the slash at its end. */
-export function trimSlash(baseUrl: string): string {
-  return baseUrl.replace(/\/$/, "");
 }
 
 const reason = (cause: unknown) => (cause as Error | undefined)?.message ?? `${cause}`;

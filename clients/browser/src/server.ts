@@ -1,6 +1,6 @@
 /** For the app's backend. It runs wherever `fetch` does: Node.js, edge runtimes, workers. */
 import { PlgError } from "./errors.js";
-import { exchange, sendWithRetries, trimSlash } from "./http.js";
+import { exchange, sendWithRetries } from "./http.js";
 import { newId } from "./id.js";
 import type {
   EventData,
@@ -119,13 +119,11 @@ type Call = {
 
 /** A client for a backend. It holds nothing, and may be created per process or per request. */
 export function createServerClient(options: ServerClientOptions): ServerClient {
-  const base = trimSlash(options.baseUrl);
-
-  const call = async <T>({ path, sessionId, idempotencyKey, ...rest }: Call): Promise<T> => {
+  const call = async <T>({ sessionId, idempotencyKey, ...rest }: Call): Promise<T> => {
     const headers: Record<string, string> = { authorization: `Bearer ${options.serviceKey}` };
     if (sessionId) headers["x-session-id"] = sessionId;
     if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
-    const request = { url: base + path, headers, ...rest };
+    const request = { baseUrl: options.baseUrl, headers, ...rest };
     try {
       const send = () => exchange(options.fetch, request);
       return (await sendWithRetries(send)) as T;
