@@ -62,6 +62,11 @@ export interface Client {
    */
   getUsage(options?: { month?: string }): Promise<Usage>;
   isNearLimit: typeof isNearLimit;
+  /**
+   * Asks for no more tokens, which would be somebody else's: call it before another user signs in on
+   * the page, or another hotel is chosen. Events are then sent with the token that is there, or lost.
+   */
+  close(): void;
 }
 
 interface Sending {
@@ -72,7 +77,7 @@ interface Sending {
 /** A client for one signed-in user. Create it once, outside your components. */
 export function createClient(options: ClientOptions): Client {
   const { onError = (error) => console.warn("plg: an event was not delivered:", error) } = options;
-  const call = connect(options);
+  const { call, close } = connect(options);
   const waiting: Sending[] = [];
   const kept: Sending[] = [];
   let underway = 0;
@@ -153,5 +158,6 @@ export function createClient(options: ClientOptions): Client {
         ({ hotel_id }) => `/v1/hotels/${hotel_id}/usage${month ? `?month=${month}` : ""}`,
       ) as Promise<Usage>,
     isNearLimit,
+    close,
   };
 }

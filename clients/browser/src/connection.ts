@@ -5,8 +5,12 @@ import { getSessionId } from "./session.js";
 /** Whom a session token names. */
 export type Ids = Pick<TokenForPage, "hotel_id" | "user_id">;
 
-/** A call in the name of whoever the token names. */
-export type Call = (path: (ids: Ids) => string, body?: (ids: Ids) => unknown) => Promise<unknown>;
+export interface Connection {
+  /** A call in the name of whoever the token names. */
+  call(path: (ids: Ids) => string, body?: (ids: Ids) => unknown): Promise<unknown>;
+  /** Asks for no more tokens, which may be somebody else's. */
+  close(): void;
+}
 
 /** A token is renewed so long before it expires, so that a second try is in time. */
 const EARLY_MS = 120_000;
@@ -18,11 +22,12 @@ const LOOK_MS = 30_000;
  * of the moment in which the page is left cannot wait for one. When it has expired nevertheless, it
  * is renewed once, and all calls wait for that.
  */
-export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call {
+export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Connection {
   let session: TokenForPage | undefined;
   let opening: Promise<TokenForPage> | undefined;
   let renewAt = 0;
   let pause = LOOK_MS;
+  let timer: ReturnType<typeof setInterval>;
 
   const keep = (page: TokenForPage) => {
     // Such as the error of a backend, whose status nobody has looked at.
@@ -45,11 +50,11 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call
   // Nobody looks at a server.
   if (typeof document !== "undefined") {
     document.addEventListener("visibilitychange", look);
-    setInterval(look, LOOK_MS);
+    timer = setInterval(look, LOOK_MS);
     look();
   }
 
-  return (path, body) => {
+  const call: Connection["call"] = (path, body) => {
     const attempt = async (mayRenew: 0 | 1): Promise<Response> => {
       const used = session ?? (await open());
       const { token, hotel_id, user_id } = used;
@@ -68,6 +73,13 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call
     };
     return sendWithRetries(() => attempt(1));
   };
+  const close = () => {
+    clearInterval(timer);
+    getToken = () => {
+      throw new Error("the client is closed");
+    };
+  };
+  return { call, close };
 }
 
 /** A backend that does not answer is one that is away. */

@@ -147,6 +147,22 @@ describe("no storm of renewals", () => {
   });
 });
 
+test("a client that is closed asks for no other token, and sends with the one that it has", async () => {
+  const { client, sent, answers, getToken, onError } = lasting();
+  await pass(0);
+  client.close();
+  await client.track("upgrade_click");
+  expect(sent[0]!.events[0]).toMatchObject({ hotel_id: HOTEL, user_id: USER });
+  await pass(LIFE);
+  show(true);
+  answers.push(problem(401, "unauthenticated"));
+  void client.track("upgrade_click");
+  await pass(MINUTE);
+  expect(getToken).toHaveBeenCalledOnce();
+  expect(vi.getTimerCount()).toBe(0);
+  expect(onError.mock.calls[0]![0].message).toContain("the client is closed");
+});
+
 test("no timer runs on a server", async () => {
   vi.stubGlobal("document", undefined);
   const { client, getToken } = lasting();
