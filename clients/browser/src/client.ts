@@ -11,16 +11,29 @@ import type {
   Usage,
 } from "./types.js";
 
-/** Most events that are kept until the service can be reached; the oldest are given up first. */
+/**
+ * Most events that are under way. As many wait meanwhile, and as many are kept until the service can
+ * be reached; the oldest are given up first.
+ */
 const KEPT_MAX = 100;
 
+/**
+ * No event that the service takes is larger: 8 KiB of `event_data`, and type and id. A hundred of
+ * them, with whom they name, fit into its 1 MiB of one request.
+ */
+const EVENT_MAX_BYTES = 9 * 1024;
+
 /** What your backend's `createSessionToken` answered; a token of your own login will do as well. */
-export type TokenForPage = Pick<SessionToken, "token" | "hotel_id" | "user_id">;
+export type TokenForPage = Pick<SessionToken, "token" | "hotel_id" | "user_id"> &
+  Partial<Pick<SessionToken, "expires_at">>;
 
 export interface ClientOptions {
   /** Where the service is: `https://plg.example`, or a path of your own that leads there. */
   baseUrl: string;
-  /** Asks your backend for a session token: when one is needed, and when it has expired. */
+  /**
+   * Asks your backend for a session token: once the page is seen, two minutes before `expires_at`,
+   * and whenever one is needed and there is none.
+   */
   getToken: () => TokenForPage | Promise<TokenForPage>;
   fetch?: typeof fetch;
   /** Told of every event that was not delivered. By default a warning on the console. */
@@ -49,6 +62,11 @@ export interface Client {
    */
   getUsage(options?: { month?: string }): Promise<Usage>;
   isNearLimit: typeof isNearLimit;
+  /**
+   * Asks for no more tokens, which would be somebody else's: call it before another user signs in on
+   * the page, or another hotel is chosen. Events are then sent with the token that is there, or lost.
+   */
+  close(): void;
 }
 
 interface Sending {
@@ -59,9 +77,10 @@ interface Sending {
 /** A client for one signed-in user. Create it once, outside your components. */
 export function createClient(options: ClientOptions): Client {
   const { onError = (error) => console.warn("plg: an event was not delivered:", error) } = options;
-  const call = connect(options);
+  const { call, close } = connect(options);
   const waiting: Sending[] = [];
   const kept: Sending[] = [];
+  let underway = 0;
 
   const report = (error: unknown) => {
     try {
@@ -92,10 +111,17 @@ export function createClient(options: ClientOptions): Client {
     } catch (error) {
       for (const sending of batch) fail(sending, error as PlgError);
     }
+    underway -= batch.length;
+    flush();
   };
   /** What is tracked in one go leaves in one request. */
   const flush = () => {
-    for (let batch; (batch = waiting.splice(0, KEPT_MAX))[0];) void deliver(batch);
+    const batch = waiting.splice(0, KEPT_MAX - underway);
+    underway += batch.length;
+    if (batch[0]) void deliver(batch);
+    while (waiting.length > KEPT_MAX) {
+      fail(waiting.shift()!, new PlgError(0, "unreachable", "too many events wait"));
+    }
   };
   const resend = () => {
     waiting.push(...kept.splice(0));
@@ -105,10 +131,17 @@ export function createClient(options: ClientOptions): Client {
 
   const track: Client["track"] = async (event_type, { id = newId(), eventData } = {}) => {
     try {
-      // A copy: the caller may change its data, and data that is no JSON must harm only itself.
-      const event = JSON.parse(JSON.stringify({ event_type, id, event_data: eventData }));
+      // A copy: the caller may change its data. What cannot be sent must harm only itself.
+      const json = JSON.stringify({ event_type, id, event_data: eventData });
+      const bytes = new Blob([json]).size;
+      if (bytes > EVENT_MAX_BYTES) {
+        const detail = `${bytes} bytes, at most ${EVENT_MAX_BYTES}`;
+        throw new PlgError(413, "body_too_large", detail);
+      }
+      const event = JSON.parse(json);
       return await new Promise((settle) => {
-        if (waiting.push({ event, settle }) === 1) queueMicrotask(flush);
+        waiting.push({ event, settle });
+        queueMicrotask(flush);
       });
     } catch (error) {
       report(error);
@@ -125,5 +158,6 @@ export function createClient(options: ClientOptions): Client {
         ({ hotel_id }) => `/v1/hotels/${hotel_id}/usage${month ? `?month=${month}` : ""}`,
       ) as Promise<Usage>,
     isNearLimit,
+    close,
   };
 }

@@ -1,38 +1,71 @@
 import type { ClientOptions, TokenForPage } from "./client.js";
-import { exchange, sendWithRetries, trimSlash } from "./http.js";
+import { DEADLINE_MS, exchange, sendWithRetries } from "./http.js";
 import { getSessionId } from "./session.js";
 
 /** Whom a session token names. */
 export type Ids = Pick<TokenForPage, "hotel_id" | "user_id">;
 
-/** A call in the name of whoever the token names. */
-export type Call = (path: (ids: Ids) => string, body?: (ids: Ids) => unknown) => Promise<unknown>;
+export interface Connection {
+  /** A call in the name of whoever the token names. */
+  call(path: (ids: Ids) => string, body?: (ids: Ids) => unknown): Promise<unknown>;
+  /** Asks for no more tokens, which may be somebody else's. */
+  close(): void;
+}
 
-/** Calls share one token. When it has expired it is renewed once, and all of them wait for that. */
-export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call {
-  let session: Promise<TokenForPage> | undefined;
+/** A token is renewed so long before it expires, so that a second try is in time. */
+const EARLY_MS = 120_000;
+/** How often to look whether it is time: a long timer stands still while a machine sleeps. */
+const LOOK_MS = 30_000;
 
+/**
+ * Calls share one token. It is there before it is needed while somebody looks at the page: an event
+ * of the moment in which the page is left cannot wait for one. When it has expired nevertheless, it
+ * is renewed once, and all calls wait for that.
+ */
+export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Connection {
+  let session: TokenForPage | undefined;
+  let opening: Promise<TokenForPage> | undefined;
+  let renewAt = 0;
+  let pause = LOOK_MS;
+  let timer: ReturnType<typeof setInterval>;
+
+  const keep = (page: TokenForPage) => {
+    // Such as the error of a backend, whose status nobody has looked at.
+    if (!page?.token) throw new Error("getToken gave no token");
+    // Not at once again where the clock is far ahead; and never where no time is told.
+    renewAt = Math.max(Date.now() + 2 * LOOK_MS, Date.parse(page.expires_at!) - EARLY_MS);
+    pause = LOOK_MS;
+    return (session = page);
+  };
   const open = () =>
-    Promise.resolve()
-      .then(getToken)
-      .then((page) => {
-        // Such as the error of a backend, whose status nobody has looked at.
-        if (!page?.token) throw new Error("getToken gave no token");
-        return page;
-      })
-      .catch((error) => {
-        session = undefined;
-        throw error;
-      });
+    (opening ??= inTime(getToken)
+      .then(keep)
+      .finally(() => (opening = undefined)));
+  const look = () => {
+    if (document.hidden || !(Date.now() >= renewAt)) return;
+    // Unless it succeeds: the pauses between failures double.
+    renewAt = Date.now() + (pause *= 2);
+    open().catch(() => {});
+  };
+  // Nobody looks at a server.
+  if (typeof document !== "undefined") {
+    document.addEventListener("visibilitychange", look);
+    timer = setInterval(look, LOOK_MS);
+    look();
+  }
 
-  return (path, body) => {
+  const call: Connection["call"] = (path, body) => {
     const attempt = async (mayRenew: 0 | 1): Promise<Response> => {
-      const used = (session ??= open());
-      const { token, hotel_id, user_id } = await used;
+      const used = session ?? (await open());
+      const { token, hotel_id, user_id } = used;
       const ids = { hotel_id, user_id };
-      const url = trimSlash(baseUrl) + path(ids);
-      const sessionId = getSessionId();
-      const response = await exchange(send, { url, token, sessionId, body: body?.(ids) });
+      const headers = { authorization: `Bearer ${token}`, "x-session-id": getSessionId() };
+      const response = await exchange(send, {
+        baseUrl,
+        path: path(ids),
+        headers,
+        body: body?.(ids),
+      });
       if (response.status !== 401 || !mayRenew) return response;
       // Another call may have renewed it meanwhile.
       if (session === used) session = undefined;
@@ -40,4 +73,20 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Call
     };
     return sendWithRetries(() => attempt(1));
   };
+  const close = () => {
+    clearInterval(timer);
+    getToken = () => {
+      throw new Error("the client is closed");
+    };
+  };
+  return { call, close };
+}
+
+/** A backend that does not answer is one that is away. */
+function inTime<T>(getToken: () => T | Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(reject, DEADLINE_MS, new Error("getToken gave no token"));
+    const answer = Promise.resolve().then(getToken);
+    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }

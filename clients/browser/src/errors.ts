@@ -28,7 +28,7 @@ export class PlgError extends Error {
    */
   get transient(): boolean {
     const byProxy = this.status >= 500 && this.code === "unexpected_answer";
-    return !this.status || this.status === 429 || this.status === 503 || byProxy;
+    return byProxy || [0, 429, 503].includes(this.status);
   }
 
   /** An error of the service, as it stands in its answer. */

@@ -6,15 +6,15 @@ const BACKOFF_MS = 500;
 /** A service that asks for a longer pause is not asked again. */
 const PAUSE_MAX_MS = 30_000;
 /** For one attempt. */
-const DEADLINE_MS = 10_000;
+export const DEADLINE_MS = 10_000;
 /** A browser delivers 64 KiB after its page has gone, and a character has up to three bytes. */
 const KEEPALIVE_MAX_CHARS = 20_000;
 
 export interface Exchange {
-  url: string;
-  /** Goes into the Authorization header. */
-  token: string;
-  sessionId?: string | undefined;
+  /** With or without a slash at its end. */
+  baseUrl: string;
+  path: string;
+  headers: Record<string, string>;
   /** POST where there is a body, GET where not. */
   method?: string;
   body?: unknown;
@@ -24,19 +24,17 @@ export interface Exchange {
 export function exchange(
   // Looked up late: a page may replace its fetch.
   send: typeof fetch = (...request) => fetch(...request),
-  { url, token, sessionId, method, body }: Exchange,
+  { baseUrl, path, headers, method, body }: Exchange,
 ): Promise<Response> {
-  const headers: Record<string, string> = { authorization: `Bearer ${token}` };
-  if (sessionId) headers["x-session-id"] = sessionId;
-  const init: RequestInit = { headers, signal: AbortSignal.timeout(DEADLINE_MS) };
-  if (method) init.method = method;
-  if (body) {
-    headers["content-type"] = "application/json";
-    const json = JSON.stringify(body);
-    Object.assign(init, { method: "POST", body: json });
-    init.keepalive = json.length < KEEPALIVE_MAX_CHARS;
-  }
-  return send(url, init);
+  const json: string | undefined = JSON.stringify(body);
+  const init = {
+    method: json ? "POST" : method,
+    headers: json ? { ...headers, "content-type": "application/json" } : headers,
+    body: json,
+    keepalive: json?.length < KEEPALIVE_MAX_CHARS,
+    signal: AbortSignal.timeout(DEADLINE_MS),
+  };
+  return send(baseUrl.replace(/\/$/, "") + path, init as RequestInit);
 }
 
 /**
@@ -63,9 +61,4 @@ export async function sendWithRetries(send: () => Promise<Response>): Promise<un
   }
 }
 
-/** Without the slash at its end. */
-export function trimSlash(baseUrl: string): string {
-  return baseUrl.replace(/\/$/, "");
-}
-
-const reason = (cause: unknown) => (cause instanceof Error ? cause.message : `${cause}`);
+const reason = (cause: unknown) => (cause as Error | undefined)?.message ?? `${cause}`;

@@ -1,6 +1,7 @@
 /** For the app's backend. It runs wherever `fetch` does: Node.js, edge runtimes, workers. */
 import { PlgError } from "./errors.js";
-import { exchange, sendWithRetries, trimSlash } from "./http.js";
+import { exchange, sendWithRetries } from "./http.js";
+import { newId } from "./id.js";
 import type {
   EventData,
   EventResult,
@@ -48,7 +49,7 @@ export interface ActionOptions {
 
 export interface ServerClient {
   /**
-   * Records an import that was completed; counted once per `jobId`, so it may be sent again.
+   * Records an import; counted once per `jobId`, so it may be sent again.
    * @throws {QuotaExceededError} when the month's quota is used up
    * @throws {PlgError}
    */
@@ -113,17 +114,18 @@ type Call = {
   method?: string;
   body?: unknown;
   sessionId?: string | null | undefined;
+  idempotencyKey?: string;
 };
 
 /** A client for a backend. It holds nothing, and may be created per process or per request. */
 export function createServerClient(options: ServerClientOptions): ServerClient {
-  const base = trimSlash(options.baseUrl);
-
-  const call = async <T>({ path, sessionId, ...rest }: Call): Promise<T> => {
-    const request = { url: base + path, token: options.serviceKey, ...rest };
-    const session = sessionId ?? undefined;
+  const call = async <T>({ sessionId, idempotencyKey, ...rest }: Call): Promise<T> => {
+    const headers: Record<string, string> = { authorization: `Bearer ${options.serviceKey}` };
+    if (sessionId) headers["x-session-id"] = sessionId;
+    if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
+    const request = { baseUrl: options.baseUrl, headers, ...rest };
     try {
-      const send = () => exchange(options.fetch, { ...request, sessionId: session });
+      const send = () => exchange(options.fetch, request);
       return (await sendWithRetries(send)) as T;
     } catch (error) {
       const { code, problem } = error as PlgError;
@@ -133,7 +135,9 @@ export function createServerClient(options: ServerClientOptions): ServerClient {
   const act = (resource: string, action: ActionOptions, key: object) => {
     const { hotelId, userId, sessionId, eventData } = action;
     const body = { ...key, user_id: userId, event_data: eventData };
-    return call<EventResult>({ path: hotelPath(hotelId, resource), body, sessionId });
+    const path = hotelPath(hotelId, resource);
+    // A retry after a lost answer is told what the first try was told: `recorded`.
+    return call<EventResult>({ path, body, sessionId, idempotencyKey: newId() });
   };
 
   return {

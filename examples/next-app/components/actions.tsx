@@ -8,14 +8,19 @@ import { type Refusal, UpgradeModal } from "./upgrade-modal";
 const DONE = { imports: "Bookings imported", exports: "Report exported" };
 type Kind = keyof typeof DONE;
 
+/** What is being tried: the same id until it has succeeded, so that it counts once. */
+const jobs: Partial<Record<Kind, string>> = {};
+
 /** The session goes along, so that a refusal is logged once per session. */
 async function ask(kind: Kind): Promise<Response> {
   const headers = {
     "Content-Type": "application/json",
     "X-Session-Id": getSessionId(),
   };
-  const body = JSON.stringify({ id: crypto.randomUUID() });
-  return fetch(`/api/${kind}`, { method: "POST", headers, body });
+  const body = JSON.stringify({ id: (jobs[kind] ??= crypto.randomUUID()) });
+  const response = await fetch(`/api/${kind}`, { method: "POST", headers, body });
+  if (response.ok) delete jobs[kind];
+  return response;
 }
 
 export function Actions() {

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { writeGuide } from "../../scripts/guide.mjs";
 import { startDevelopmentApp } from "./support/development-app.js";
+import { HOTEL, USER } from "./support/known.js";
 import { nextOutcomes, useScene } from "./support/scene.js";
 
 /** Beside the package, so that it finds what is installed. */
@@ -23,6 +24,11 @@ test("the README's guide works as it is written", async () => {
     expect(outcomes).toEqual(["recorded"]);
     await page.waitForSelector("text=0 of 30 exports");
     expect(await service.events("dashboard_view_session")).toHaveLength(1);
+    // As if an earlier try had failed after it was counted.
+    await service.plg.recordExport({ hotelId: HOTEL, userId: USER, exportId: "e" });
+    const request = { method: "POST", body: JSON.stringify({ exportId: "e" }) };
+    const answer = await fetch(`${app.url}/api/exports`, request);
+    expect(await answer.json()).toEqual({ report: "report e" });
     // With the tsconfig.json that Next.js has made.
     await promisify(execFile)(process.execPath, [typescript, "--noEmit", "-p", folder]);
   } finally {

@@ -1,6 +1,8 @@
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
 import type { Client, createClient } from "../../src/index.js";
+import { createServerClient } from "../../src/server.js";
+import { HOTEL, ROOT_KEY, USER } from "./support/known.js";
 import { useScene } from "./support/scene.js";
 
 const { pages, api } = inject("places");
@@ -90,6 +92,23 @@ test("a service that was away gets what it missed with the next event", async ()
   await expect.poll(clicks).toEqual(["missed", "next"]);
 });
 
+test("a backend whose answer was lost is told that its export is recorded", async () => {
+  let lost = false;
+  const plg = createServerClient({
+    baseUrl: api,
+    serviceKey: ROOT_KEY,
+    fetch: async (...request) => {
+      const response = await fetch(...request);
+      if (lost) return response;
+      lost = true;
+      throw new TypeError("the connection was reset");
+    },
+  });
+  const action = { hotelId: HOTEL, userId: USER, exportId: "e" };
+  await expect(plg.recordExport(action)).resolves.toMatchObject({ outcome: "recorded" });
+  await expect(plg.recordExport(action)).resolves.toMatchObject({ outcome: "duplicate" });
+});
+
 test("an event is delivered though its page is left in the same moment", async () => {
   const { page, service } = scene;
   await open(page);
@@ -106,6 +125,20 @@ test("an event is delivered though its page is left in the same moment", async (
   await page.evaluate(() => void window.plg.track("upgrade_click", { id: "last" }));
   await page.goto("about:blank");
   service.resume();
+  await expect.poll(clicks).toEqual(["last"]);
+});
+
+test("likewise when the page was open for longer than its first token lasts", async () => {
+  const { page, service } = scene;
+  await page.clock.install();
+  await open(page);
+  await service.clock(20);
+  const renewal = page.waitForResponse("**/token");
+  await page.clock.fastForward("20:00");
+  await (await renewal).finished();
+  await page.evaluate(() => fetch("/").then((response) => response.text()));
+  await page.evaluate(() => void window.plg.track("upgrade_click", { id: "last" }));
+  await page.goto("about:blank");
   await expect.poll(clicks).toEqual(["last"]);
 });
 

@@ -1,4 +1,6 @@
+import type { Route } from "playwright-core";
 import { expect, inject, test } from "vitest";
+import { HOTEL, USER } from "./support/known.js";
 import { nextOutcomes, useScene } from "./support/scene.js";
 
 const { app } = inject("places");
@@ -61,6 +63,39 @@ test("an export over the limit shows the modal, and is logged as blocked once", 
     { event_data: { quota: "exports" } },
   ]);
   expect(await service.events("paywall_view")).toHaveLength(1);
+});
+
+test("an export whose answer was lost counts once when it is tried again", async () => {
+  const { page } = scene;
+  const lose = async (route: Route) => {
+    await route.fetch();
+    await route.fulfill({ status: 503, json: {} });
+  };
+  await page.route("**/api/exports", lose, { times: 1 });
+  await page.goto(app);
+  await page.click("text=Export report");
+  await page.waitForSelector("text=Please try again");
+  await page.waitForSelector(`${EXPORTS} >> text=1 of 30`);
+  await page.click("text=Export report");
+  await page.waitForSelector("text=Report exported");
+  await page.waitForSelector(`${EXPORTS} >> text=1 of 30`);
+  await page.click("text=Export report");
+  await page.waitForSelector(`${EXPORTS} >> text=2 of 30`);
+});
+
+test("what was counted by a try that failed is done by the next", async () => {
+  const { page, service } = scene;
+  const who = { hotelId: HOTEL, userId: USER };
+  await service.plg.recordExport({ ...who, exportId: "counted-export" });
+  await service.plg.recordImport({ ...who, jobId: "counted-import" });
+  const ask = async (kind: string, id: string) =>
+    (await page.request.post(`${app}/api/${kind}`, { data: { id } })).json();
+  expect(await ask("exports", "counted-export")).toMatchObject({ report: "report counted-export" });
+  expect(await ask("imports", "counted-import")).toMatchObject({
+    imported: "bookings of counted-import",
+  });
+  const { quotas } = await service.plg.getUsage({ hotelId: HOTEL });
+  expect([quotas.imports.used, quotas.exports.used]).toEqual([1, 1]);
 });
 
 test("imports are counted and refused likewise", async () => {

@@ -1,5 +1,5 @@
 import { vi } from "vitest";
-import { type ClientOptions, createClient } from "../../src/index.js";
+import { type ClientOptions, type TokenForPage, createClient } from "../../src/index.js";
 
 export const HOTEL = "6f1f64b4-0000-4000-8000-000000000001";
 export const USER = "6f1f64b4-0000-4000-8000-0000000000aa";
@@ -61,15 +61,14 @@ export function fakeService(...answers: Answer[]) {
   return { fetch, sent, answers };
 }
 
-/** A client of a fake service. Its tokens are `token-1`, `token-2`, … */
+/** A client of a fake service. Its tokens are `token-1`, `token-2`, …, and say nothing of their end. */
 export function fakeClient(answers: Answer[] = [], options: Partial<ClientOptions> = {}) {
   const service = fakeService(...answers);
   let tokens = 0;
-  const getToken = vi.fn(async () => ({
+  const getToken = vi.fn(async (): Promise<TokenForPage> => ({
     token: `token-${++tokens}`,
     hotel_id: HOTEL,
     user_id: USER,
-    expires_at: "2026-11-24T13:47:09Z",
   }));
   const onError = vi.fn();
   const client = createClient({

@@ -18,7 +18,7 @@ function Page({ children }: { children?: ReactNode }) {
 const events = () =>
   service.sent.flatMap(({ events }) => events.map(({ event_type }) => event_type));
 const reads = () => service.sent.filter(({ url }) => url.endsWith("/usage"));
-const idle = () => act(() => vi.runAllTimersAsync());
+const idle = () => act(() => vi.advanceTimersByTimeAsync(5_000));
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -49,6 +49,8 @@ test("a view that appears again is logged again, as is another one in its place"
 });
 
 test("nothing is sent from a server", () => {
+  vi.stubGlobal("document", undefined);
+  service = fakeClient();
   function Dashboard() {
     useTrackView("dashboard_view_session");
     return useQuota("exports").loading ? "loading" : "ready";

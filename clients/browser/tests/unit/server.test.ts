@@ -66,6 +66,21 @@ describe("an action", () => {
     expect(sent).toHaveLength(1);
   });
 
+  test.each([
+    ["recordImport", { jobId: "j" }],
+    ["recordExport", { exportId: "e" }],
+    ["addSeat", { seatUserId: USER }],
+  ] as const)("is one sending with its retries, and another one each time: %s", async (...act) => {
+    const [method, own] = act;
+    const { plg, sent } = fakeServer(new TypeError("reset"), RECORDED, RECORDED);
+    await settled(plg[method]({ ...who, ...own } as never));
+    await plg[method]({ ...who, ...own } as never);
+    const [first, retry, other] = sent.map(({ headers }) => headers.get("idempotency-key"));
+    expect(first).toMatch(/^[ -~]{1,128}$/);
+    expect(retry).toBe(first);
+    expect(other).not.toBe(first);
+  });
+
   test("is tried again while the service is busy, since it counts once", async () => {
     const busy = problem(503, "outcome_unknown");
     const { plg, sent } = fakeServer(busy, new TypeError("reset"), RECORDED);

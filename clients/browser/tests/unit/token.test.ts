@@ -66,3 +66,22 @@ test("a backend that fails to give one is asked again", async () => {
   expect(getToken).toHaveBeenCalledTimes(3);
   expect(sent).toHaveLength(1);
 });
+
+test("a backend that never answers is asked again", async () => {
+  const { client, sent, getToken } = fakeClient();
+  getToken.mockReturnValueOnce(new Promise(() => {}));
+  const usage = client.getUsage();
+  await vi.advanceTimersByTimeAsync(11_000);
+  await expect(usage).resolves.toMatchObject({ plan: "standard" });
+  expect(getToken).toHaveBeenCalledTimes(2);
+  expect(sent).toHaveLength(1);
+});
+
+test("a backend that never answers is an error that may pass, and nothing goes on", async () => {
+  const { client, getToken } = fakeClient();
+  getToken.mockReturnValue(new Promise(() => {}));
+  const failed = settled(client.getUsage());
+  await expect(failed).rejects.toMatchObject({ code: "unreachable", transient: true });
+  expect(getToken).toHaveBeenCalledTimes(3);
+  expect(vi.getTimerCount()).toBe(0);
+});

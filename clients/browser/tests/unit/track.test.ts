@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PlgError } from "../../src/index.js";
-import { HOTEL, USER, fakeClient, problem, settled } from "./fake-service.js";
+import { HOTEL, type Sent, USER, fakeClient, problem, settled } from "./fake-service.js";
 
 const BAD_GATEWAY = { status: 502, body: "<html>" };
 const OFFLINE = new TypeError("Failed to fetch");
@@ -79,9 +79,36 @@ describe("an event", () => {
     expect(onError.mock.calls[0]![0]).toMatchObject({ status: 403, code: "forbidden" });
   });
 
-  test("too large to be sent behind a page that is left is sent nevertheless", async () => {
+  test("that is too large is told at once, and does not harm its neighbours", async () => {
+    const { client, sent, onError } = fakeClient();
+    const eventData = { note: "日".repeat(3_072) };
+    const tooLarge = client.track("upgrade_click", { eventData });
+    const neighbour = client.trackDashboardView();
+    expect(onError).toHaveBeenCalledOnce();
+    const error = { status: 413, code: "body_too_large", transient: false };
+    expect(onError.mock.calls[0]![0]).toMatchObject(error);
+    await expect(Promise.all([tooLarge, neighbour])).resolves.toEqual([
+      undefined,
+      { outcome: "recorded" },
+    ]);
+    expect(sent.map(({ events }) => events.length)).toEqual([1]);
+  });
+
+  test("of the largest data, with the longest id, is sent; a hundred of them fit a request", async () => {
+    const { client, sent, onError } = fakeClient();
+    const eventData = { note: "x".repeat(8 * 1024 - JSON.stringify({ note: "" }).length) };
+    const id = "\\".repeat(128);
+    const track = () => client.track("pricing_tab_session_view", { id, eventData });
+    await Promise.all(Array.from({ length: 100 }, track));
+    expect(onError).not.toHaveBeenCalled();
+    expect(sent[0]!.events).toHaveLength(100);
+    expect((sent[0]!.init.body as string).length).toBeLessThan(1024 * 1024);
+  });
+
+  test("is sent without keepalive when that is too much behind a page that is left", async () => {
     const { client, sent } = fakeClient();
-    await client.track("upgrade_click", { eventData: { note: "x".repeat(20_000) } });
+    const eventData = { note: "x".repeat(7_000) };
+    await Promise.all([1, 2, 3].map(() => client.track("upgrade_click", { eventData })));
     expect(sent[0]!.init.keepalive).toBe(false);
   });
 });
@@ -141,6 +168,10 @@ describe("tracking never throws", () => {
 
 describe("what cannot be delivered is kept", () => {
   const online = () => globalThis.dispatchEvent(new Event("online"));
+  const numbers = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, n) => from + n);
+  const delivered = (sent: Sent[]) =>
+    sent.flatMap(({ events }) => events.map(({ id }) => Number(id))).sort((a, b) => a - b);
   let page: EventTarget;
 
   beforeEach(() => {
@@ -199,17 +230,25 @@ describe("what cannot be delivered is kept", () => {
   });
 
   test("up to a hundred events, the newest", async () => {
-    // The two requests that they make up fail in their order.
-    vi.spyOn(Math, "random").mockReturnValue(0);
     const { client, sent } = fakeClient(Array(6).fill(OFFLINE));
     for (let n = 0; n < 105; n++) void client.track("upgrade_click", { id: `${n}` });
     await vi.runAllTimersAsync();
-    expect(sent).toHaveLength(6);
+    expect(sent.splice(0)).toHaveLength(6);
     online();
     await vi.runAllTimersAsync();
-    const ids = sent.slice(6).flatMap(({ events }) => events.map((event) => event.id));
-    expect(ids.map(Number).sort((a, b) => a - b)).toEqual(
-      Array.from({ length: 100 }, (_, n) => n + 5),
-    );
+    expect(delivered(sent)).toEqual(numbers(5, 105));
+  });
+
+  test("within bounds while there is no answer: the first of what waits are given up", async () => {
+    const { client, sent, getToken, onError } = fakeClient();
+    getToken.mockReturnValueOnce(new Promise(() => {}));
+    for (let n = 0; n < 400; n++) {
+      void client.track("upgrade_click", { id: `${n}` });
+      await Promise.resolve();
+    }
+    await Promise.resolve();
+    expect(onError).toHaveBeenCalledTimes(200);
+    await vi.runAllTimersAsync();
+    expect(delivered(sent)).toEqual([...numbers(0, 100), ...numbers(200, 400)]);
   });
 });

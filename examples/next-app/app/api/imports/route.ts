@@ -1,9 +1,10 @@
+import { once } from "@/lib/jobs";
 import { currentUser } from "@/lib/login";
 import { errorResponse, plg } from "@/lib/plg";
 
-/** Your own import. */
-async function doImport(id: string) {
-  console.log(`import ${id} is done`);
+/** Your own import, which may fail. */
+async function importBookings(id: string) {
+  return `bookings of ${id}`;
 }
 
 /** Imports the bookings, and records it: counted once per id, however often the page asks. */
@@ -12,14 +13,15 @@ export async function POST(request: Request) {
     const { id } = await request.json();
     const sessionId = request.headers.get("x-session-id");
     const user = await currentUser();
-    const { outcome, quota } = await plg().recordImport({
+    const { quota } = await plg().recordImport({
       ...user,
       jobId: id,
       sessionId,
     });
+    // Counted now, or by an earlier try that failed afterwards: our table knows what is left to do.
     // A page chooses its own ids: whoever sends one again has had it done, and gets no other.
-    if (outcome === "recorded") await doImport(id);
-    return Response.json({ remaining: quota?.remaining });
+    const imported = await once(`${user.hotelId}/imports/${id}`, () => importBookings(id));
+    return Response.json({ imported, remaining: quota?.remaining });
   } catch (error) {
     return errorResponse(error);
   }
