@@ -57,7 +57,8 @@ struct Limiter {
     name: &'static str,
 }
 
-/// The service's clock, as governor reads it.
+/// The time that passes by the service's clock, as governor reads it. Not the time of day: set back by
+/// minutes, it would have everybody wait for as long.
 #[derive(Clone)]
 struct GovernorClock(SharedClock);
 
@@ -65,8 +66,7 @@ impl Clock for GovernorClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        let now = self.0.now().timestamp_nanos_opt().unwrap_or_default();
-        Nanos::new(u64::try_from(now).unwrap_or_default())
+        Nanos::from(self.0.passed())
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::support::{HOTEL, NOON, OTHER_HOTEL, Service, assert_problem};
 use chrono::TimeDelta;
 use plg_core::access::Scope;
+use plg_service::Clock as _;
 use plg_service::settings::RateLimit;
 use plg_testkit::Backend;
 use plg_testkit::app::{Answer, USER};
@@ -82,4 +83,20 @@ async fn keys_are_limited_apart_from_tokens_and_from_each_other() {
     }
     let open = t.with(None).get("/livez").await;
     assert_eq!((open.status, left(&open)), (200, (None, None)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sets_the_clock_gives_nobody_requests_and_takes_none() {
+    let t = limited(3, 0).await;
+    let (_, key) = crate::access::store_key(&t, &[Scope::UsageRead], None).await;
+    let backend = t.with(Some(&key));
+    assert_eq!(backend.get(&usage(HOTEL)).await.status, 200);
+    t.clock.set(t.clock.now() - TimeDelta::minutes(5));
+    assert_eq!(left(&backend.get(&usage(HOTEL)).await).0, Some("\"key\";r=1;t=7"));
+    t.clock.set(t.clock.now() + TimeDelta::hours(1));
+    assert_eq!(left(&backend.get(&usage(HOTEL)).await).0, Some("\"key\";r=0;t=10"));
+    t.clock.set(t.clock.now() - TimeDelta::hours(1));
+    let answer = backend.get(&usage(HOTEL)).await;
+    assert_problem(&answer, (429, "rate_limited"), None);
+    assert_eq!(answer.header("retry-after"), Some("4"));
 }
