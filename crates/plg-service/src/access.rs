@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize, Serializer};
 /// Fewest characters of a secret. Make it of random ones: `openssl rand -base64 32`.
 pub const SECRET_MIN_CHARS: usize = 32;
 
+/// Longest life of a session token, in seconds.
+pub const SESSION_SECONDS_MAX: u32 = 86_400;
+
 /// Who may call.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

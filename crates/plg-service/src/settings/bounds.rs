@@ -1,6 +1,7 @@
 //! What numbers may be.
 
 use super::{RateLimit, Settings, SettingsError};
+use crate::access::SESSION_SECONDS_MAX;
 
 impl Settings {
     /// The same, if every number is within its bounds.
@@ -36,7 +37,7 @@ impl Settings {
             "access.session_seconds",
             seconds(access.session_seconds),
             60,
-            86_400,
+            seconds(SESSION_SECONDS_MAX),
             "60 to 86400",
         )?;
         check("access.clock_skew_seconds", seconds(access.clock_skew_seconds), 0, 300, "0 to 300")?;
