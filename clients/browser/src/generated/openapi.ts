@@ -397,7 +397,7 @@ export interface components {
             /** @description Who did it. */
             user_id: components["schemas"]["UserId"];
         };
-        /** @description Whatever the sender wants to remember: at most 8192 bytes of JSON, 16 levels deep, without the character U+0000. */
+        /** @description Whatever the sender wants to remember: at most 8192 bytes of JSON, 16 levels deep, without the character U+0000. No key twice in one object. Numbers are whole ones of 64 bits, or doubles: send others as text. */
         EventData: {
             [key: string]: unknown;
         };
