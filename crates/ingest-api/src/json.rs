@@ -38,6 +38,12 @@ fn invalid_data(whole: &str, path: &str, message: &str) -> Problem {
         (path, Some(name)) if path.rsplit('.').next() != Some(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     };
+    if message.starts_with("UUID parsing failed") || message.ends_with("UUID string") {
+        return Problem::field(
+            field,
+            "must be a UUID, such as 6f1f64b4-0000-4000-8000-000000000001",
+        );
+    }
     Problem::field(field, format!("is not right: {message}"))
 }
 
