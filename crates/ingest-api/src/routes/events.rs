@@ -97,13 +97,13 @@ pub(super) async fn record(
         Items::Many(items) => {
             sender.count(items.len())?;
             let sending = sending.of_many()?;
-            let parse =
-                |item: &RawValue| sender.permit(body.item(item.get().as_bytes()).command(sending)?);
+            let permit = |command| sender.permit(command);
+            let parse = |item: &RawValue| body.item(item.get().as_bytes()).command(sending, permit);
             let commands = items.iter().map(|item| parse(item)).collect();
             record_items(&state, commands).await
         }
         Items::One(item) => {
-            let command = sender.permit(item.command(&sending)?)?;
+            let command = item.command(&sending, |command| sender.permit(command))?;
             let recorded = record_one(&state, &sending, command).await?;
             Ok(recorded.respond(HttpResponse::Ok()))
         }
