@@ -5,7 +5,7 @@ mod load;
 #[cfg(test)]
 mod tests;
 
-use crate::access::AccessSettings;
+use crate::access::{AccessSettings, masked_url};
 use load::Sources;
 use plg_core::plan::Plans;
 use plg_store::DatabaseUrl;
@@ -158,6 +158,7 @@ pub struct LogSettings {
 #[serde(deny_unknown_fields)]
 pub struct TracesSettings {
     /// The URL of a receiver of OTLP over HTTP; empty sends none.
+    #[serde(serialize_with = "masked_url")]
     pub endpoint: String,
     /// How many of the traces that begin here are sent, from 0 to 1.
     pub sample_ratio: f64,

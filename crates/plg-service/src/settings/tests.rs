@@ -53,3 +53,13 @@ fn unknown_keys_and_bad_values_are_errors() {
     assert!(with("[plans]\ndefault = \"gold\"").contains("gold"));
     assert!(with("[database]\nurl = \"mysql://x\"").contains("postgres://"));
 }
+
+#[test]
+fn urls_are_told_without_secrets() {
+    let text = "[access.jwt]\njwks_url = \"https://u:geheim@login.example/keys?key=geheim\"\n\
+                [traces]\nendpoint = \"http://u:geheim@collector:4318\"";
+    let told = Sources::of_text(text).unwrap().describe().unwrap();
+    assert!(!told.contains("geheim"), "{told}");
+    assert!(told.contains("jwks_url = \"https://***@login.example/keys?***\""), "{told}");
+    assert!(told.contains("endpoint = \"http://***@collector:4318\""), "{told}");
+}

@@ -48,7 +48,8 @@ async fn it_needs_a_key_and_a_secret(#[case] backend: Backend, #[case] host: &st
 
 #[rstest]
 #[case::on_its_way_anybody_could_change_it("http://login.example/keys", "must be https")]
-#[case::no_url("login.example", "is no URL")]
+#[case::no_url("login.example?key=geheim", "is no URL")]
+#[case::a_password("https://me:geheim@login.example/keys", "must not hold credentials")]
 #[tokio::test(flavor = "multi_thread")]
 async fn it_needs_a_key_set_that_it_can_trust(#[case] url: &str, #[case] expected: &str) {
     let t = Service::start(Backend::Sqlite).await;
@@ -59,7 +60,8 @@ async fn it_needs_a_key_set_that_it_can_trust(#[case] url: &str, #[case] expecte
     jwt.audience = "usage".to_owned();
     jwt.jwks_url = url.to_owned();
     let said = complaint(&settings).await;
-    assert!(said.contains(expected) && said.contains(url), "{said}");
+    assert!(said.contains(expected) && !said.contains("geheim"), "{said}");
+    assert!(said.contains("login.example"), "{said}");
     settings.access.jwt.jwks_file = "/etc/keys.json".to_owned();
     let said = complaint(&settings).await;
     assert!(said.contains("not both"), "{said}");
