@@ -208,11 +208,21 @@ pub enum SettingsError {
         /// The setting that may have been meant, and its variable.
         nearest: Option<(String, String)>,
     },
-    /// A value is out of its bounds.
+    /// A plan is not whole.
+    #[error(
+        "configuration: {key} ({variable}) is missing: a plan has imports, exports and active_users"
+    )]
+    Missing {
+        /// What is not set.
+        key: String,
+        /// The environment variable of that name.
+        variable: String,
+    },
+    /// A value is out of its bounds, or none of those that there are.
     #[error("configuration: {key} must be {expected}, got {got}")]
     OutOfBounds {
         /// Which setting.
-        key: &'static str,
+        key: String,
         /// What it may be.
         expected: &'static str,
         /// What it is.
