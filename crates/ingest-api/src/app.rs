@@ -37,7 +37,7 @@ pub enum StartError {
     #[error("access control is not configured: {0}")]
     Access(#[from] AccessError),
     /// An origin that no browser sends.
-    #[error("server.cors_origins: {0:?} is no origin such as https://app.example")]
+    #[error("server.cors_origins: {0}")]
     Origin(String),
     /// No receiver of traces that could be one.
     #[error("cannot export traces: {0}")]

@@ -2,6 +2,7 @@
 
 use actix_cors::Cors;
 use actix_web::http::header;
+use reqwest::Url;
 use std::sync::Arc;
 
 /// How long a browser may remember the answer to a preflight, in seconds.
@@ -21,14 +22,20 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
         .max_age(PREFLIGHT_SECONDS)
 }
 
-/// The origins, if browsers send such ones; else the first that none sends.
+/// The origins, if browsers send such ones; else what is wrong with the first that none sends.
 pub(crate) fn origins(origins: &[String]) -> Result<Arc<[String]>, String> {
-    let is_origin = |origin: &String| {
-        let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ', '?', '#']))
-    };
-    match origins.iter().find(|origin| !is_origin(origin)) {
-        Some(wrong) => Err(wrong.clone()),
-        None => Ok(origins.into()),
+    for origin in origins {
+        match as_sent(origin) {
+            Some(sent) if sent == *origin => {}
+            Some(sent) => return Err(format!("browsers do not send {origin:?}: write {sent:?}")),
+            None => return Err(format!("{origin:?} is no origin such as https://app.example")),
+        }
     }
+    Ok(origins.into())
+}
+
+/// How a browser writes the origin of a page at this URL: in lower case, without the port of its scheme.
+fn as_sent(url: &str) -> Option<String> {
+    let url = url.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    Some(url.origin().ascii_serialization()).filter(|origin| !origin.contains('*'))
 }

@@ -4,6 +4,7 @@ use crate::problem::{Code, Problem};
 use actix_web::error::QueryPayloadError;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -12,9 +13,27 @@ use std::marker::PhantomData;
 /// # Errors
 /// Names the field that is wrong.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    parse(bytes, |path| path)
+}
+
+/// Understands the value of a field.
+///
+/// # Errors
+/// Names the field that is wrong, or this one.
+pub(crate) fn parse_part<T: DeserializeOwned>(field: &str, json: &RawValue) -> Result<T, Problem> {
+    parse(json.get().as_bytes(), |path| match path.as_str() {
+        "." => field.to_owned(),
+        path => format!("{field}.{path}"),
+    })
+}
+
+fn parse<T: DeserializeOwned>(
+    bytes: &[u8],
+    whole_path: impl Fn(String) -> String,
+) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
+        let path = whole_path(error.path().to_string());
         let error = error.into_inner();
         if error.is_data() {
             return invalid_data("body", &path, &error.to_string());
@@ -38,6 +57,12 @@ fn invalid_data(whole: &str, path: &str, message: &str) -> Problem {
         (path, Some(name)) if path.rsplit('.').next() != Some(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     };
+    if message.starts_with("UUID parsing failed") || message.ends_with("UUID string") {
+        return Problem::field(
+            field,
+            "must be a UUID, such as 6f1f64b4-0000-4000-8000-000000000001",
+        );
+    }
     Problem::field(field, format!("is not right: {message}"))
 }
 

@@ -1,12 +1,15 @@
 //! What a sender wants to remember with an event, within bounds.
 
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, Value};
+use std::fmt;
 
 /// Longest accepted `event_data`, in bytes of JSON as sent, and as PostgreSQL gives it back: `1e300` with all its zeros.
 pub const EVENT_DATA_MAX_BYTES: usize = 8 * 1024;
 /// Deepest accepted `event_data`, in levels; the object itself is the first.
 pub const EVENT_DATA_MAX_LEVELS: usize = 16;
+/// How much of a key or a number is shown, in characters.
+const SHOWN_CHARS: usize = 40;
 
 /// What the sender wants to remember with an event: a JSON object within bounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +31,12 @@ pub enum EventDataError {
     /// A number, a text, an array …
     #[error("must be a JSON object")]
     NotAnObject,
+    /// A key twice in one object: databases keep the last value, in silence.
+    #[error("must not have a key twice in one object, got {0}")]
+    Repeated(String),
+    /// A whole number that would become a double, and perhaps another one.
+    #[error("must not have whole numbers of more than 64 bits, such as {0}: send it as text")]
+    Inexact(String),
     /// `\u0000` somewhere in a key or a text: databases cannot store it.
     #[error("must not contain the character U+0000")]
     Nul,
@@ -45,10 +54,7 @@ impl EventData {
         if json.len() > EVENT_DATA_MAX_BYTES {
             return Err(EventDataError::TooLarge { bytes: json.len() });
         }
-        let value: Value = serde_json::from_str(json).map_err(|e| match e.to_string() {
-            message if message.starts_with("recursion limit") => EventDataError::TooDeep,
-            message => EventDataError::Malformed(message),
-        })?;
+        let value = exact(json)?;
         if !value.is_object() {
             return Err(EventDataError::NotAnObject);
         }
@@ -76,6 +82,117 @@ impl EventData {
     #[must_use]
     pub fn to_json(&self) -> String {
         self.0.to_string()
+    }
+}
+
+/// Checks that a JSON text is kept as it was sent.
+///
+/// # Errors
+/// Names the key or the number that would be lost.
+pub fn check_exact(json: &str) -> Result<(), EventDataError> {
+    exact(json).map(|_| ())
+}
+
+fn exact(json: &str) -> Result<Value, EventDataError> {
+    let Exact(value) = serde_json::from_str(json).map_err(|e| match e.to_string() {
+        // Any JSON is a value: there is no other error in what it says.
+        message if e.is_data() => {
+            let key = message.rsplit_once(" at line ").map_or(&*message, |(key, _)| key);
+            EventDataError::Repeated(key.to_owned())
+        }
+        message if message.starts_with("recursion limit") => EventDataError::TooDeep,
+        message => EventDataError::Malformed(message),
+    })?;
+    match inexact(json) {
+        Some(number) => Err(EventDataError::Inexact(number.chars().take(SHOWN_CHARS).collect())),
+        None => Ok(value),
+    }
+}
+
+/// The first whole number of a JSON text that 64 bits do not hold.
+fn inexact(json: &str) -> Option<&str> {
+    let (mut in_text, mut is_escaped) = (false, false);
+    let is_between = |c: char| {
+        if in_text {
+            in_text = is_escaped || c != '"';
+            is_escaped = !is_escaped && c == '\\';
+            return true;
+        }
+        in_text = c == '"';
+        !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')
+    };
+    json.split(is_between).find(|number| {
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err()
+    })
+}
+
+/// A value in which no key is there twice.
+struct Exact(Value);
+
+impl<'de> Deserialize<'de> for Exact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ExactVisitor).map(Self)
+    }
+}
+
+struct ExactVisitor;
+
+impl<'de> de::Visitor<'de> for ExactVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Exact(item)) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::Array(all))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut all = Map::new();
+        while let Some(key) = fields.next_key::<String>()? {
+            if all.contains_key(&key) {
+                let key: String = key.chars().take(SHOWN_CHARS).collect();
+                return Err(de::Error::custom(format_args!("{key:?}")));
+            }
+            let Exact(value) = fields.next_value()?;
+            all.insert(key, value);
+        }
+        Ok(Value::Object(all))
     }
 }
 
@@ -178,5 +295,29 @@ mod tests {
             EventData::parse(&deep(EVENT_DATA_MAX_LEVELS + 1)),
             Err(EventDataError::TooDeep)
         );
+    }
+
+    #[test]
+    fn what_would_be_lost_is_refused() {
+        let refused = |json: &str| EventData::parse(json).unwrap_err();
+        for (json, key) in [
+            (r#"{"a": 1, "b": {}, "a": 1}"#, "\"a\""),
+            (r#"{"a": [{"b": 1, "\u0062": 2}]}"#, "\"b\""),
+            (r#"{"": 1, "": 2}"#, "\"\""),
+        ] {
+            assert_eq!(refused(json), EventDataError::Repeated(key.to_owned()));
+        }
+        assert!(EventData::parse(r#"{"a": {"a": [{"a": 1}, {"a": 2}]}}"#).is_ok());
+        for number in ["18446744073709551616", "-9223372036854775809"] {
+            for json in [r#"{"a":N}"#, r#"{"\"": "\\", "a": [1.5e3, true, N ], "b": 1}"#] {
+                let inexact = EventDataError::Inexact(number.to_owned());
+                assert_eq!(refused(&json.replace('N', number)), inexact);
+            }
+        }
+        for kept in ["18446744073709551615", "-9223372036854775808", "-0", "1e300", "1.25"] {
+            assert!(EventData::parse(&format!(r#"{{"a":{kept}}}"#)).is_ok(), "{kept}");
+        }
+        let text = r#"{"a\\": "18446744073709551616", "\"1": "\"18446744073709551616"}"#;
+        assert!(EventData::parse(text).is_ok());
     }
 }

@@ -45,7 +45,8 @@ schema! {
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .description(Some(format!(
             "Whatever the sender wants to remember: at most {EVENT_DATA_MAX_BYTES} bytes of JSON, \
-             {EVENT_DATA_MAX_LEVELS} levels deep, without the character U+0000."
+             {EVENT_DATA_MAX_LEVELS} levels deep, without the character U+0000. No key twice in one \
+             object. Numbers are whole ones of 64 bits, or doubles: send others as text."
         )));
 }
 

@@ -41,7 +41,8 @@ impl de::Visitor<'_> for LimitVisitor {
     type Value = Limit;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a whole number from 0 to {LIMIT_MAX}, or unlimited")
+        let unlimited = if self.texts { "unlimited" } else { "null for unlimited" };
+        write!(f, "a whole number from 0 to {LIMIT_MAX}, or {unlimited}")
     }
 
     fn visit_i64<E: de::Error>(self, n: i64) -> Result<Limit, E> {

@@ -41,10 +41,10 @@ pub fn servers(url: &str) -> Result<Servers, HostsError> {
     else {
         return Ok(Servers { urls: vec![url.to_owned()], must_take_writes: false });
     };
-    // A password may hold a slash, or anything else, though it should not.
-    let (user, rest) = rest.rsplit_once('@').map_or(("", rest), |(user, rest)| (user, rest));
-    let at = if user.is_empty() { "" } else { "@" };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password may hold a slash, or anything else, though it should not.
+    let (user, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let at = if user.is_empty() { "" } else { "@" };
     let (hosts, database) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
 
     let (session_attributes, options): (Vec<&str>, Vec<&str>) =
@@ -101,11 +101,20 @@ mod tests {
     }
 
     #[test]
+    fn an_option_may_hold_what_follows_a_user() {
+        let text = "postgres://one,two/plg?application_name=a@b&target_session_attrs=primary";
+        let urls = ["one", "two"].map(|host| format!("postgres://{host}/plg?application_name=a@b"));
+        assert_eq!(servers(text).unwrap().urls, urls);
+    }
+
+    #[test]
     fn one_server_stays_what_it_is() {
         for url in [
             "sqlite://a,b.db?mode=rwc",
             "postgres://plg:geh/@im@db.example:5432/plg?sslmode=require&application_name=a",
             "postgres:///plg?host=/var/run/postgresql",
+            // Which the driver does not take.
+            "postgres://plg:geh?im@db.example/plg",
             "postgres://%2Fvar%2Frun/plg",
         ] {
             let servers = servers(url).unwrap();

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize, Serializer};
 /// Fewest characters of a secret. Make it of random ones: `openssl rand -base64 32`.
 pub const SECRET_MIN_CHARS: usize = 32;
 
+/// Longest life of a session token, in seconds.
+pub const SESSION_SECONDS_MAX: u32 = 86_400;
+
 /// Who may call.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +47,7 @@ pub struct JwtSettings {
     /// Of the others: a file with a JSON Web Key Set.
     pub jwks_file: String,
     /// Or the URL of one.
+    #[serde(serialize_with = "masked_url")]
     pub jwks_url: String,
     /// What `iss` must be.
     pub issuer: String,
@@ -95,6 +99,12 @@ pub enum SecretError {
     /// A setting that another one needs.
     #[error("access.jwt.algorithm is set, so {0} must be set too")]
     Missing(&'static str),
+    /// Without it the others do nothing.
+    #[error(
+        "access.jwt.{0} is set, so access.jwt.algorithm must be set too (HS256, RS256 or EdDSA): no \
+         token of your login is accepted without it"
+    )]
+    NoAlgorithm(&'static str),
 }
 
 /// Whether a secret was set.
@@ -125,7 +135,7 @@ impl AccessSettings {
             return Err(SecretError::TwoKeySets);
         }
         let missing = match jwt.algorithm {
-            JwtAlgorithm::None => return Ok(()),
+            JwtAlgorithm::None => return jwt.is_unused(),
             _ if jwt.issuer.is_empty() => Some("access.jwt.issuer"),
             _ if jwt.audience.is_empty() => Some("access.jwt.audience"),
             JwtAlgorithm::HS256 if !is_set(&jwt.secret) => Some("access.jwt.secret"),
@@ -136,6 +146,21 @@ impl AccessSettings {
             _ => None,
         };
         missing.map_or(Ok(()), |key| Err(SecretError::Missing(key)))
+    }
+}
+
+impl JwtSettings {
+    /// Nothing is set that an algorithm would need.
+    fn is_unused(&self) -> Result<(), SecretError> {
+        let needed = [
+            ("secret", is_set(&self.secret)),
+            ("jwks_file", !self.jwks_file.is_empty()),
+            ("jwks_url", !self.jwks_url.is_empty()),
+            ("issuer", !self.issuer.is_empty()),
+            ("audience", !self.audience.is_empty()),
+        ];
+        let set = needed.into_iter().find(|(_, is_set)| *is_set);
+        set.map_or(Ok(()), |(key, _)| Err(SecretError::NoAlgorithm(key)))
     }
 }
 
@@ -151,6 +176,24 @@ fn read(key: &'static str, secret: &mut SecretString, file: &str) -> Result<(), 
     let length = secret.expose_secret().chars().count();
     let usable = length >= SECRET_MIN_CHARS || (length == 0 && file.is_empty());
     if usable { Ok(()) } else { Err(SecretError::TooShort(key)) }
+}
+
+/// A URL for people: without user, query and fragment, which may hold secrets.
+#[must_use]
+pub fn without_secrets(url: &str) -> String {
+    let (place, rest) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    let rest = rest.get(..1).map(|mark| format!("{mark}***")).unwrap_or_default();
+    let (scheme, place) = place.split_once("://").map_or(("", place), |(s, place)| (s, place));
+    let mark = if scheme.is_empty() { "" } else { "://" };
+    match place.rsplit_once('@') {
+        Some((_, place)) => format!("{scheme}{mark}***@{place}{rest}"),
+        None => format!("{scheme}{mark}{place}{rest}"),
+    }
+}
+
+/// See [`without_secrets`].
+pub(crate) fn masked_url<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&without_secrets(url))
 }
 
 fn masked<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
@@ -196,6 +239,40 @@ mod tests {
         assert!(access.read_files().unwrap_err().to_string().contains("at least 32"));
         std::fs::remove_file(&file).unwrap();
         assert!(access.read_files().unwrap_err().to_string().contains("access.root_key"));
+    }
+
+    #[test]
+    fn settings_of_a_login_need_its_algorithm() {
+        let with = |set: fn(&mut super::JwtSettings)| {
+            let mut access = Settings::defaults().unwrap().access;
+            set(&mut access.jwt);
+            access.read_files().unwrap_err().to_string()
+        };
+        let complaints = [
+            ("issuer", with(|jwt| jwt.issuer = "https://login.example".to_owned())),
+            ("audience", with(|jwt| jwt.audience = "plg".to_owned())),
+            ("secret", with(|jwt| jwt.secret = SecretString::from(SECRET))),
+            ("jwks_file", with(|jwt| jwt.jwks_file = "/etc/keys.json".to_owned())),
+            ("jwks_url", with(|jwt| jwt.jwks_url = "https://login.example/keys".to_owned())),
+        ];
+        for (key, complaint) in complaints {
+            let begins =
+                format!("access.jwt.{key} is set, so access.jwt.algorithm must be set too");
+            assert!(complaint.starts_with(&begins) && complaint.contains("EdDSA"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_secret() {
+        for (url, shown) in [
+            ("https://login.example/keys", "https://login.example/keys"),
+            ("https://u:p@login.example/keys?key=geheim", "https://***@login.example/keys?***"),
+            ("https://login.example/?a=b@c", "https://login.example/?***"),
+            ("u:p@login.example#geheim", "***@login.example#***"),
+            ("", ""),
+        ] {
+            assert_eq!(super::without_secrets(url), shown);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{BufWriter, IsTerminal as _};
 use std::sync::OnceLock;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Lines that wait to be written. When nobody reads them any more, further ones are lost: the service does
 /// not wait for its log.
@@ -23,8 +24,7 @@ pub struct Log(#[expect(dead_code, reason = "it is there to be dropped")] Worker
 /// # Errors
 /// When `log.filter` cannot be understood.
 pub fn start(settings: &LogSettings) -> Result<Log, String> {
-    let filter = EnvFilter::try_new(&settings.filter)
-        .map_err(|e| format!("log.filter \"{}\" cannot be understood: {e}", settings.filter))?;
+    let filter = understand(&settings.filter)?;
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES_WAITING)
         .thread_name("log")
@@ -49,4 +49,62 @@ pub fn start(settings: &LogSettings) -> Result<Log, String> {
 #[must_use]
 pub fn lines_lost() -> usize {
     LOST.get().map_or(0, ErrorCounter::dropped_lines)
+}
+
+/// Where `EnvFilter` reads a level that is misspelt as a module, there is no log at all.
+fn understand(filter: &str) -> Result<EnvFilter, String> {
+    let error = |cause: String| format!("log.filter {filter:?} cannot be understood: {cause}");
+    let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
+    for directive in directives.iter().filter(|directive| !directive.is_empty()) {
+        let (target, _) = directive.split_once(['=', '[']).unwrap_or((directive, ""));
+        if target == *directive {
+            directive.parse::<LevelFilter>().map_err(|_| {
+                error(format!(
+                    "{directive:?} is no level: write error, warn, info, debug, trace or off, or a \
+                     module with its level, such as ingest_api=debug"
+                ))
+            })?;
+        } else if target.contains(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':'))) {
+            return Err(error(format!("{target:?} is no module, such as ingest_api")));
+        }
+    }
+    EnvFilter::try_new(directives.join(",")).map_err(|cause| error(cause.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_would_silence_the_log_by_mistake_is_refused() {
+        for filter in ["warning", "inof", "info,ingest_api", "info, ingest_api", "infodebug"] {
+            let refused = understand(filter).unwrap_err();
+            let wrong = filter.rsplit([',', ' ']).next().unwrap();
+            assert!(refused.contains(&format!("{wrong:?} is no level")), "{refused}");
+            assert!(refused.contains("error, warn, info, debug, trace or off"), "{refused}");
+        }
+        for filter in ["ingest-api=debug", "info,plg-store::commit=debug", "info,plg store=debug"] {
+            let refused = understand(filter).unwrap_err();
+            assert!(refused.contains("is no module, such as ingest_api"), "{refused}");
+        }
+        assert!(understand("ingest_api=inof").unwrap_err().contains("log.filter"));
+    }
+
+    #[test]
+    fn filters_that_the_handbook_names_are_understood() {
+        for filter in [
+            "info",
+            "WARN",
+            "off",
+            "",
+            "info,",
+            "warn,ingest_api=debug",
+            "info, plg_store=debug",
+            "info,ingest_api::request=off",
+            "info,[request{path=/v1}]=trace",
+            "2",
+        ] {
+            understand(filter).unwrap();
+        }
+    }
 }

@@ -55,7 +55,8 @@ export interface paths {
          * Record events
          * @description One event, or an array of up to 1,000. The items of an array are answered one by one: those that are
          *     not valid with a problem of their own, while the others are recorded. A billable event follows the
-         *     rules of the actions: 402 for a single one, outcome `quota_exceeded` for an item.
+         *     rules of the actions: 402 for a single one, outcome `quota_exceeded` for an item. With a session token,
+         *     an array counts against the rate limit as many times as it has items.
          */
         post: operations["record_events"];
         delete?: never;
@@ -396,7 +397,7 @@ export interface components {
             /** @description Who did it. */
             user_id: components["schemas"]["UserId"];
         };
-        /** @description Whatever the sender wants to remember: at most 8192 bytes of JSON, 16 levels deep, without the character U+0000. */
+        /** @description Whatever the sender wants to remember: at most 8192 bytes of JSON, 16 levels deep, without the character U+0000. No key twice in one object. Numbers are whole ones of 64 bits, or doubles: send others as text. */
         EventData: {
             [key: string]: unknown;
         };

@@ -17,7 +17,7 @@
 //! ```
 
 use super::permit::{EventSender, Hotel, Public, RollupReader, TokenMinter};
-use actix_web::{FromRequest, Handler, Responder, Route, web};
+use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
 /// A permission.
 pub trait Permit {}
@@ -53,4 +53,14 @@ macro_rules! methods {
     )*};
 }
 
-methods! { get post put delete }
+methods! { post put delete }
+
+/// A route of `GET`, and of `HEAD`, whose answer is the same without its body.
+pub fn get<F, Args>(handler: F) -> Route
+where
+    F: Handler<Args>,
+    Args: FromRequest + Guarded + 'static,
+    F::Output: Responder + 'static,
+{
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
+}

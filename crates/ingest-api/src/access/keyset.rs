@@ -3,7 +3,7 @@
 use super::AccessError;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::Jwk;
-use plg_service::access::JwtSettings;
+use plg_service::access::{JwtSettings, without_secrets};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -62,8 +62,12 @@ impl KeySet {
             let text = std::fs::read_to_string(file).map_err(|cause| error(cause.to_string()))?;
             return Ok(Self::new(parse(text.as_bytes()).map_err(error)?));
         }
-        let error = |cause: String| AccessError::KeySet { place: jwt.jwks_url.clone(), cause };
+        let place = without_secrets(&jwt.jwks_url);
+        let error = |cause: String| AccessError::KeySet { place: place.clone(), cause };
         let url: Url = jwt.jwks_url.parse().map_err(|_| error("is no URL".to_owned()))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(error("must not hold credentials: a key set is public".to_owned()));
+        }
         // Whoever can change the keys on their way could sign tokens.
         let is_local = url.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost"));
         if url.scheme() != "https" && !is_local {
@@ -96,7 +100,8 @@ impl KeySet {
                 REFRESH_PAUSE
             }
             Err(cause) => {
-                tracing::warn!(%url, cause, "the login's keys stay as they were");
+                let url = without_secrets(url.as_str());
+                tracing::warn!(url, cause, "the login's keys stay as they were");
                 REFRESH_PAUSE_MIN
             }
         }

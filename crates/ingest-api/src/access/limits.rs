@@ -1,4 +1,5 @@
-//! How many requests a credential may send: keys and tokens apart, each replica for itself.
+//! How many requests a credential may send: keys and tokens apart, each replica for itself. The items of a
+//! browser's array count as requests: else it would send a thousand times as many events.
 //!
 //! A generic cell rate algorithm: so many requests at once, and one more whenever its share of the
 //! window has passed.
@@ -9,6 +10,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
+use plg_core::access::Caller;
 use plg_core::ids::{HotelId, UserId};
 use plg_service::SharedClock;
 use plg_service::settings::{RateLimit, RateLimitSettings};
@@ -54,10 +56,13 @@ struct Limiter {
         StateInformationMiddleware,
     >,
     limit: RateLimit,
+    /// The time in which one more request is permitted.
+    share: Duration,
     name: &'static str,
 }
 
-/// The service's clock, as governor reads it.
+/// The time that passes by the service's clock, as governor reads it. Not the time of day: set back by
+/// minutes, it would have everybody wait for as long.
 #[derive(Clone)]
 struct GovernorClock(SharedClock);
 
@@ -65,8 +70,7 @@ impl Clock for GovernorClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        let now = self.0.now().timestamp_nanos_opt().unwrap_or_default();
-        Nanos::new(u64::try_from(now).unwrap_or_default())
+        Nanos::from(self.0.passed())
     }
 }
 
@@ -81,20 +85,38 @@ impl Limiter {
             DashMapStateStore::default(),
             clock,
         );
-        Some(Self { limiter, limit, name })
+        Some(Self { limiter, limit, share, name })
     }
 
     fn check(&self, credential: Credential) -> (Allowance, Result<(), Problem>) {
-        let allowance = |remaining| Allowance { limit: self.limit, remaining, name: self.name };
         match self.limiter.check_key(&credential) {
-            Ok(left) => (allowance(left.remaining_burst_capacity()), Ok(())),
+            Ok(left) => (self.allowance(left.remaining_burst_capacity()), Ok(())),
             Err(refused) => {
                 let wait = refused.wait_time_from(self.limiter.clock().now());
-                let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-                (allowance(0), Err(Problem::rate_limited(seconds)))
+                (self.allowance(0), Err(Problem::rate_limited(whole_seconds(wait))))
             }
         }
     }
+
+    fn check_more(&self, credential: Credential, more: NonZeroU32) -> Result<Allowance, Problem> {
+        match self.limiter.check_key_n(&credential, more) {
+            Ok(Ok(left)) => Ok(self.allowance(left.remaining_burst_capacity())),
+            Ok(Err(refused)) => {
+                // Sent again, the request itself is counted again.
+                let wait = refused.wait_time_from(self.limiter.clock().now()) + self.share;
+                Err(Problem::rate_limited(whole_seconds(wait)))
+            }
+            Err(_) => Err(Problem::rate_limited(self.limit.seconds)),
+        }
+    }
+
+    fn allowance(&self, remaining: u32) -> Allowance {
+        Allowance { limit: self.limit, remaining, name: self.name }
+    }
+}
+
+fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 impl Limits {
@@ -112,6 +134,22 @@ impl Limits {
             Credential::Browser(..) => &self.tokens,
         };
         limiter.as_ref().map(|limiter| limiter.check(credential))
+    }
+
+    /// An array of so many items, sent with one request that was counted: of a browser each item counts, up
+    /// to all that it may send at once, so that the largest array can be sent. `None` where nothing does.
+    pub(super) fn check_array(
+        &self,
+        caller: &Caller,
+        items: usize,
+    ) -> Result<Option<Allowance>, Problem> {
+        let (Caller::Browser { hotel_id, user_id }, Some(limiter)) = (caller, &self.tokens) else {
+            return Ok(None);
+        };
+        let items = u32::try_from(items).unwrap_or(u32::MAX).min(limiter.limit.requests);
+        let more = NonZeroU32::new(items.saturating_sub(1));
+        let credential = Credential::Browser(*hotel_id, *user_id);
+        more.map(|more| limiter.check_more(credential, more)).transpose()
     }
 
     fn forget(&self) {

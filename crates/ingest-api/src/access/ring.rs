@@ -1,29 +1,35 @@
 //! The service keys that are valid, in memory.
 //!
-//! They are read again every few seconds, and at once when an unknown one is presented, though not
-//! for everyone who tries: so a new key works immediately, a revoked one for some seconds more, a
+//! They are read again every few seconds, and when an unknown one is presented, though once a second
+//! for all who try: so a new key works within a second, a revoked one for some seconds more, a
 //! database that is away stops nobody who was known, and guessing keys costs the database nothing.
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use chrono::{DateTime, Utc};
 use plg_core::access::Caller;
 use plg_service::SharedClock;
 use plg_store::{StoreError, api_keys};
 use sea_orm::DatabaseConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use uuid::Uuid;
 
 /// How often unknown keys may cause a look at the database.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// How long a look may take.
 const LOOK_DEADLINE: Duration = Duration::from_millis(2_500);
+/// Requests that wait for a look at the most: nobody knows yet who they are.
+const WAITING_MAX: usize = 64;
+/// When those may come again who would be one more, in seconds.
+const RETRY_SECONDS: u32 = 1;
+/// Keys remembered at the most that a look did not find.
+const ABSENT_MAX: usize = 1_024;
 
 struct Entry {
     hash: [u8; 32],
@@ -35,7 +41,8 @@ struct Entry {
 
 /// The last time that somebody came with an unknown key, and the keys were read.
 struct Look {
-    at: Instant,
+    began: Instant,
+    ended: Instant,
     failed: bool,
 }
 
@@ -43,6 +50,11 @@ pub(super) struct KeyRing {
     keys: RwLock<HashMap<Uuid, Arc<Entry>>>,
     /// Held while the keys are read, so that what was read later is what stays.
     look: Mutex<Option<Look>>,
+    /// Of those who wait for a look.
+    places: Arc<Semaphore>,
+    /// Keys that a look did not find. A key is stored before anybody has it, so another look would not,
+    /// either; and whoever goes on with a revoked one takes no place from others.
+    absent: RwLock<HashSet<Uuid>>,
     db: DatabaseConnection,
     runtime: Handle,
     clock: SharedClock,
@@ -57,6 +69,8 @@ impl KeyRing {
         let ring = Arc::new(Self {
             keys: RwLock::default(),
             look: Mutex::new(None),
+            places: Arc::new(Semaphore::new(WAITING_MAX)),
+            absent: RwLock::default(),
             db,
             runtime: Handle::current(),
             clock,
@@ -80,17 +94,35 @@ impl KeyRing {
         if let Some(known) = self.known(key_id, hash) {
             return Ok(known);
         }
+        if self.absent.read().unwrap_or_else(PoisonError::into_inner).contains(&key_id) {
+            return Ok(None);
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let detail = "many keys that are not known are asked about: try again";
+            return Err(Problem::unavailable(Code::Overloaded, detail, RETRY_SECONDS));
+        };
         let ring = Arc::clone(self);
         // The pool belongs to the other runtime. The deadline is there, too: whoever waits for a database that is away
         // does not wait there for longer than here.
-        let look = async move { timeout(LOOK_DEADLINE, ring.look_again()).await };
+        let look = async move {
+            let _place = place;
+            timeout(LOOK_DEADLINE, ring.look_again()).await
+        };
         match self.runtime.spawn(look).await {
             Ok(Ok(looked)) => looked?,
             Ok(Err(_)) | Err(_) => {
                 return Err(StoreError::Unavailable("no answer in time".to_owned()).into());
             }
         }
-        Ok(self.known(key_id, hash).flatten())
+        let known = self.known(key_id, hash);
+        if known.is_none() {
+            let mut absent = self.absent.write().unwrap_or_else(PoisonError::into_inner);
+            if absent.len() == ABSENT_MAX {
+                absent.clear();
+            }
+            absent.insert(key_id);
+        }
+        Ok(known.flatten())
     }
 
     /// `None` when no such key is known; `Some(None)` when it is another's.
@@ -103,14 +135,22 @@ impl KeyRing {
         Some(Some(Arc::clone(&entry.caller)))
     }
 
+    /// Reads the keys, unless somebody does so from now on: all who wait are content with one look.
     async fn look_again(&self) -> Result<(), StoreError> {
+        let came = Instant::now();
         let mut last = self.look.lock().await;
-        if let Some(look) = last.as_ref().filter(|look| look.at.elapsed() < LOOK_PAUSE) {
-            let failure = || StoreError::Unavailable("the last look has failed".to_owned());
-            return if look.failed { Err(failure()) } else { Ok(()) };
+        if let Some(look) = &*last {
+            if look.failed && look.ended.elapsed() < LOOK_PAUSE {
+                return Err(StoreError::Unavailable("the last look has failed".to_owned()));
+            }
+            if !look.failed && look.began >= came {
+                return Ok(());
+            }
+            sleep_until(look.ended + LOOK_PAUSE).await;
         }
+        let began = Instant::now();
         let looked = self.refresh().await;
-        *last = Some(Look { at: Instant::now(), failed: looked.is_err() });
+        *last = Some(Look { began, ended: Instant::now(), failed: looked.is_err() });
         looked
     }
 
@@ -188,6 +228,8 @@ mod tests {
         Arc::new(KeyRing {
             keys: RwLock::default(),
             look: Mutex::new(None),
+            places: Arc::new(Semaphore::new(WAITING_MAX)),
+            absent: RwLock::default(),
             db: Database::connect("sqlite::memory:").await.unwrap(),
             runtime: Handle::current(),
             clock: Arc::new(SystemClock),
@@ -202,6 +244,24 @@ mod tests {
         sea_orm::ConnectionTrait::execute_unprepared(&ring.db, create).await.unwrap();
         let error = ring.look_again().await.unwrap_err().to_string();
         assert!(error.contains("the last look has failed"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn no_more_than_some_wait_for_a_look_and_none_for_a_key_that_is_absent() {
+        let ring = ring().await;
+        let reading = ring.look.lock().await;
+        let hash = [0; 32];
+        let mut waiting: Vec<_> = (0..WAITING_MAX)
+            .map(|number| Box::pin(ring.caller(Uuid::from_u128(number as u128), &hash)))
+            .collect();
+        for caller in &mut waiting {
+            assert!(futures_util::poll!(caller).is_pending());
+        }
+        let refused = ring.caller(Uuid::max(), &hash).await.unwrap_err().to_string();
+        assert!(refused.starts_with("overloaded"), "{refused}");
+        ring.absent.write().unwrap().insert(Uuid::max());
+        assert!(ring.caller(Uuid::max(), &hash).await.unwrap().is_none());
+        drop(reading);
     }
 
     #[tokio::test]

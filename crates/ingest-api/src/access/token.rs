@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use plg_core::ids::{HotelId, UserId};
 use plg_service::SharedClock;
-use plg_service::access::{AccessSettings, JwtAlgorithm, JwtSettings, is_set};
+use plg_service::access::{AccessSettings, JwtAlgorithm, JwtSettings, SESSION_SECONDS_MAX, is_set};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -73,7 +73,8 @@ impl Tokens {
             algorithm: Algorithm::HS256,
             user_claim: "sub".to_owned(),
             hotel_claim: "hotel_id".to_owned(),
-            life_max: Some(access.session_seconds.into()),
+            // Not of this replica's setting: another's may be a longer one, while it is changed.
+            life_max: Some(SESSION_SECONDS_MAX.into()),
         });
         let mut verifiers: Vec<Verifier> = own.collect();
         verifiers.extend(of_login(&access.jwt).await?);
@@ -181,8 +182,7 @@ impl Verifier {
             return Err(TokenError::Invalid);
         }
         if let Some(life_max) = self.life_max {
-            // Nobody signs ours for longer: one that says so was signed by a thief of the secret,
-            // or under another setting.
+            // Nobody signs ours for longer: one that says so was signed by a thief of the secret.
             let life = expires_at - issued_at.ok_or(TokenError::Invalid)?;
             #[expect(clippy::cast_precision_loss, reason = "a day")]
             let life_max = life_max as f64;

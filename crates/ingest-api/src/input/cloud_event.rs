@@ -5,15 +5,28 @@
 //! attributes are accepted and not kept: the time of an event is when it was recorded.
 
 use super::event::event_type;
-use super::{Sending, event_data, optional, required};
+use super::{Sending, optional, required};
+use crate::json::{Object, parse_part};
 use crate::problem::Problem;
 use plg_core::catalogue::EventType;
 use plg_core::event::NewEvent;
+use plg_core::event_data;
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, UserId};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// Fields of an event of ours, and what they are called here.
+pub(super) const NAMES: [(&str, &str); 6] = [
+    ("event_type", "type"),
+    ("hotel_id", "subject"),
+    ("user_id", "data.user_id"),
+    ("session_id", "data.session_id"),
+    ("dedup_key", "data.dedup_key"),
+    ("event_data", "data"),
+];
 
 /// A CloudEvent to record.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,7 +49,8 @@ pub(crate) struct CloudEvent {
     /// `application/json`, if anything.
     #[schema(value_type = Option<String>, pattern = "^application/json$")]
     datacontenttype: Option<String>,
-    data: CloudEventData,
+    #[schema(value_type = CloudEventData)]
+    data: Box<RawValue>,
 }
 
 /// Who did it, and whatever else there is to remember.
@@ -68,17 +82,19 @@ impl CloudEvent {
             return Err(Problem::field("datacontenttype", detail));
         }
         let id = sending_id(&self.source, &self.id)?;
-        let data = (!self.data.rest.is_empty()).then_some(self.data.rest);
+        let Object(sent) = parse_part::<Object<CloudEventData>>("data", &self.data)?;
+        event_data::check_exact(self.data.get()).map_err(|error| Problem::field("data", error))?;
+        let data = (!sent.rest.is_empty()).then_some(sent.rest);
         let data = data.map(|rest| serde_json::value::to_raw_value(&rest)).transpose();
         let data = data.map_err(|error| Problem::field("data", error))?;
         Ok(NewEvent {
             event_type: event_type(&self.event_type)?,
             hotel_id: HotelId(self.subject),
-            user_id: UserId(self.data.user_id),
-            session_id: sending.session(self.data.session_id)?,
+            user_id: UserId(sent.user_id),
+            session_id: sending.session(sent.session_id)?,
             event_id: sending.id(Some(id.to_string()))?,
-            dedup_key: optional("data.dedup_key", self.data.dedup_key, DedupKey::parse)?,
-            event_data: event_data(data.as_deref())?,
+            dedup_key: optional("dedup_key", sent.dedup_key, DedupKey::parse)?,
+            event_data: super::event_data(data.as_deref())?,
         })
     }
 }

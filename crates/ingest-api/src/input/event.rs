@@ -1,7 +1,7 @@
 //! The events of `POST /v1/events`: ours or CloudEvents, one or several.
 
 use super::body::{declared, read};
-use super::cloud_event::CloudEvent;
+use super::cloud_event::{self, CloudEvent};
 use super::{Sending, event_data, optional};
 use crate::json::{Object, parse_json};
 use crate::problem::Problem;
@@ -87,19 +87,27 @@ impl EventsBody {
 }
 
 impl Item<'_> {
-    /// Checks everything that can be checked without the database.
+    /// Checks everything that can be checked without the database, and lets pass what is permitted.
     ///
     /// # Errors
-    /// Names the field that is wrong.
-    pub fn command(self, sending: &Sending) -> Result<Command, Problem> {
-        let event = if self.is_cloud_event {
+    /// Names the field that is wrong, as the sender does.
+    pub fn command(
+        self,
+        sending: &Sending,
+        permit: impl FnOnce(Command) -> Result<Command, Problem>,
+    ) -> Result<Command, Problem> {
+        let check = |event: NewEvent| {
+            let command = Command::try_from(event);
+            permit(command.map_err(|error| Problem::field(error.field(), error))?)
+        };
+        if self.is_cloud_event {
             let Object(event) = parse_json::<Object<CloudEvent>>(self.json)?;
-            event.into_event(sending)?
+            let command = event.into_event(sending).and_then(check);
+            command.map_err(|problem| problem.renamed(&cloud_event::NAMES))
         } else {
             let Object(event) = parse_json::<Object<EventBody>>(self.json)?;
-            event.into_event(sending)?
-        };
-        Command::try_from(event).map_err(|error| Problem::field(error.field(), error))
+            event.into_event(sending).and_then(check)
+        }
     }
 }
 

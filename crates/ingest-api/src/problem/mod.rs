@@ -89,6 +89,19 @@ impl Problem {
         problem
     }
 
+    /// The same of a field that the sender knows by another name; `names` has ours and theirs.
+    #[must_use]
+    pub fn renamed(mut self, names: &[(&str, &str)]) -> Self {
+        let names = names.iter().find(|(ours, _)| self.0.field.as_deref() == Some(ours));
+        if let Some((ours, theirs)) = names {
+            if let Some(rest) = self.0.detail.strip_prefix(ours) {
+                self.0.detail = format!("{theirs}{rest}");
+            }
+            self.0.field = Some((*theirs).to_owned());
+        }
+        self
+    }
+
     /// The credential does not permit this.
     #[must_use]
     pub fn forbidden(field: Option<&str>, detail: impl fmt::Display) -> Self {

@@ -69,7 +69,8 @@ enum EventsResult {
 ///
 /// One event, or an array of up to 1,000. The items of an array are answered one by one: those that are
 /// not valid with a problem of their own, while the others are recorded. A billable event follows the
-/// rules of the actions: 402 for a single one, outcome `quota_exceeded` for an item.
+/// rules of the actions: 402 for a single one, outcome `quota_exceeded` for an item. With a session token,
+/// an array counts against the rate limit as many times as it has items.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -94,14 +95,15 @@ pub(super) async fn record(
 ) -> Result<HttpResponse, Problem> {
     match body.items()? {
         Items::Many(items) => {
+            sender.count(items.len())?;
             let sending = sending.of_many()?;
-            let parse =
-                |item: &RawValue| sender.permit(body.item(item.get().as_bytes()).command(sending)?);
+            let permit = |command| sender.permit(command);
+            let parse = |item: &RawValue| body.item(item.get().as_bytes()).command(sending, permit);
             let commands = items.iter().map(|item| parse(item)).collect();
             record_items(&state, commands).await
         }
         Items::One(item) => {
-            let command = sender.permit(item.command(&sending)?)?;
+            let command = item.command(&sending, |command| sender.permit(command))?;
             let recorded = record_one(&state, &sending, command).await?;
             Ok(recorded.respond(HttpResponse::Ok()))
         }

@@ -31,7 +31,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
                 .service(resource("/imports", "POST").route(guard::post(actions::import)))
                 .service(resource("/exports", "POST").route(guard::post(actions::export)))
                 .service(
-                    resource("/seats", "GET, POST")
+                    resource("/seats", "GET, HEAD, POST")
                         .route(guard::get(actions::list_seats).wrap(Compress::default()))
                         .route(guard::post(actions::add_seat)),
                 )
@@ -39,40 +39,40 @@ pub fn configure(app: &mut web::ServiceConfig) {
                     resource("/seats/{seat_user_id}", "DELETE")
                         .route(guard::delete(actions::remove_seat)),
                 )
-                .service(resource("/usage", "GET").route(guard::get(usage::month)))
+                .service(resource("/usage", "GET, HEAD").route(guard::get(usage::month)))
                 .service(
-                    resource("/usage/history", "GET")
+                    resource("/usage/history", "GET, HEAD")
                         .route(guard::get(usage::history).wrap(Compress::default())),
                 )
-                .service(resource("/quotas/{quota}", "GET").route(guard::get(usage::quota)))
+                .service(resource("/quotas/{quota}", "GET, HEAD").route(guard::get(usage::quota)))
                 .service(
-                    resource("/events", "GET")
+                    resource("/events", "GET, HEAD")
                         .route(guard::get(events::list).wrap(Compress::default())),
                 )
                 .service(
-                    resource("", "GET, PUT")
+                    resource("", "GET, HEAD, PUT")
                         .route(guard::get(hotels::get))
                         .route(guard::put(hotels::put)),
                 ),
         )
         .service(
-            resource("/v1/rollups", "GET")
+            resource("/v1/rollups", "GET, HEAD")
                 .route(guard::get(rollups::list).wrap(Compress::default())),
         )
         .service(
-            resource("/v1/rollups/{run_id}", "GET")
+            resource("/v1/rollups/{run_id}", "GET, HEAD")
                 .route(guard::get(rollups::get).wrap(Compress::default())),
         )
         .service(resource("/v1/session-tokens", "POST").route(guard::post(session_tokens::mint)))
         .service(
-            resource("/openapi.json", "GET")
+            resource("/openapi.json", "GET, HEAD")
                 .route(guard::get(document::openapi).wrap(Compress::default())),
         )
-        .service(resource("/client.js", "GET").route(guard::get(client::module)))
-        .service(resource("/docs", "GET").route(guard::get(document::docs)))
-        .service(resource("/docs/{file:.*}", "GET").route(guard::get(document::page)))
-        .service(resource("/livez", "GET").route(guard::get(health::live)))
-        .service(resource("/readyz", "GET").route(guard::get(health::ready)));
+        .service(resource("/client.js", "GET, HEAD").route(guard::get(client::module)))
+        .service(resource("/docs", "GET, HEAD").route(guard::get(document::docs)))
+        .service(resource("/docs/{file:.*}", "GET, HEAD").route(guard::get(document::page)))
+        .service(resource("/livez", "GET, HEAD").route(guard::get(health::live)))
+        .service(resource("/readyz", "GET, HEAD").route(guard::get(health::ready)));
 }
 
 /// A resource that answers other methods with a problem which names its own.

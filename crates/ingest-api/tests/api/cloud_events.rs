@@ -93,9 +93,22 @@ async fn what_is_wrong_is_named() {
     assert_invalid(&one(&t, &with("id", json!("x".repeat(128)))).await, "source and id");
     assert_invalid(&one(&t, &with("data", json!({ "rows": 1 }))).await, "data.user_id");
     let big = json!({ "user_id": USER, "dedup_key": "1", "text": "x".repeat(9_000) });
-    assert_invalid(&one(&t, &with("data", big)).await, "event_data");
+    assert_invalid(&one(&t, &with("data", big)).await, "data");
     let unkeyed = json!({ "user_id": USER });
-    assert_invalid(&one(&t, &with("data", unkeyed)).await, "dedup_key");
+    assert_invalid(&one(&t, &with("data", unkeyed)).await, "data.dedup_key");
+    let odd = json!({ "user_id": "anna" });
+    assert_invalid(&one(&t, &with("data", odd)).await, "data.user_id");
+    let odd = json!({ "user_id": USER, "session_id": "" });
+    assert_invalid(&one(&t, &with("data", odd)).await, "data.session_id");
+    let answer = one(&t, &with("type", json!("page_view"))).await;
+    assert_problem(&answer, (422, "unknown_event_type"), Some("type"));
+    let detail = answer.body["detail"].as_str().expect("text");
+    assert!(detail.starts_with("type \"page_view\""), "{detail}");
+    let request = t.request(Method::POST, "/v1/events");
+    let request = request.header("Content-Type", "application/cloudevents+json");
+    let data = format!(r#"{{"user_id":"{USER}","dedup_key":"1","a":{{"b":1,"b":2}}}}"#);
+    let twice = with("data", json!("here")).to_string().replace(r#""here""#, &data);
+    assert_invalid(&Api::send(request.body(twice)).await, "data");
     // An array is a batch, and must say so; an action is no CloudEvent.
     assert_invalid(&one(&t, &json!([export("1")])).await, "body");
     let batch = send(&t, "application/cloudevents-batch+json", &export("1")).await;
@@ -104,4 +117,24 @@ async fn what_is_wrong_is_named() {
     let request = request.header("Content-Type", "application/cloudevents+json").body("{}");
     assert_problem(&Api::send(request).await, (415, "unsupported_media_type"), None);
     assert_eq!(t.events(HOTEL).await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_the_callers_is_named_as_it_was_sent() {
+    let t = Service::start(Backend::Sqlite).await;
+    let token = crate::access::mint(&t, HOTEL).await;
+    let send = async |field: &str, value: Value| {
+        let mut event = export("1");
+        event["type"] = json!("upgrade_click");
+        event[field] = value;
+        let request = t.with(Some(&token)).request(Method::POST, "/v1/events");
+        let request = request.header("Content-Type", "application/cloudevents+json");
+        Api::send(request.body(event.to_string())).await
+    };
+    let answer = send("subject", json!(crate::support::OTHER_HOTEL)).await;
+    assert_problem(&answer, (403, "forbidden"), Some("subject"));
+    let answer = send("type", json!("export_success")).await;
+    assert_problem(&answer, (403, "forbidden"), Some("type"));
+    let answer = send("data", json!({ "user_id": HOTEL })).await;
+    assert_problem(&answer, (403, "forbidden"), Some("data.user_id"));
 }

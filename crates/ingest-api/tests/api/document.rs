@@ -87,7 +87,8 @@ async fn every_operation_exists_and_no_other_method_does() {
         let target = target.replace(['{', '}'], "");
         let answer = Api::send(t.request(Method::PATCH, &target)).await;
         let allowed = answer.header("allow").expect("the methods of the resource");
-        let allowed: BTreeSet<String> = allowed.split(", ").map(str::to_owned).collect();
+        let allowed = allowed.split(", ").filter(|method| *method != "HEAD");
+        let allowed: BTreeSet<String> = allowed.map(str::to_owned).collect();
         assert_eq!((answer.status, allowed), (405, methods), "{path}");
     }
 }
@@ -108,4 +109,19 @@ fn every_problem_and_every_event_type_is_in_it() {
     };
     assert_eq!(names("Code"), Code::TABLE.iter().map(|row| row.1.to_owned()).collect());
     assert_eq!(names("EventType"), CATALOGUE.iter().map(|row| row.name.to_owned()).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_the_head_gets_that_of_get_and_no_body() {
+    let t = Service::start(Backend::Sqlite).await;
+    let usage = format!("/v1/hotels/{}/usage", crate::support::HOTEL);
+    for path in ["/livez", "/readyz", "/openapi.json", "/client.js", "/docs/", &usage] {
+        let [get, head] = [Method::GET, Method::HEAD].map(|method| t.request(method, path));
+        let [get, head] = [get.send().await, head.send().await].map(|answer| answer.expect("one"));
+        assert_eq!((get.status(), head.status().as_u16()), (head.status(), 200), "{path}");
+        for name in ["content-type", "content-length", "etag"] {
+            assert_eq!(get.headers().get(name), head.headers().get(name), "{path}: {name}");
+        }
+        assert!(head.bytes().await.expect("a body").is_empty(), "{path}");
+    }
 }

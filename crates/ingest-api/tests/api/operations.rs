@@ -9,6 +9,7 @@ use rstest::rstest;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What the service says when it does not start.
@@ -70,6 +71,10 @@ impl Clock for Stumbling {
     fn now(&self) -> DateTime<Utc> {
         assert!(!self.stumbles.swap(false, Ordering::SeqCst), "the clock stumbles");
         self.clock.now()
+    }
+
+    fn passed(&self) -> Duration {
+        self.clock.passed()
     }
 }
 

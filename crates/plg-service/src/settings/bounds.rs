@@ -1,18 +1,21 @@
 //! What numbers may be.
 
 use super::{RateLimit, Settings, SettingsError};
+use crate::access::SESSION_SECONDS_MAX;
 
 impl Settings {
     /// The same, if every number is within its bounds.
     pub(super) fn checked(self) -> Result<Self, SettingsError> {
-        let check = |key, value: usize, min: usize, max: usize, expected| {
+        let check = |key: &str, value: usize, min: usize, max: usize, expected| {
             if (min..=max).contains(&value) {
                 Ok(())
             } else {
-                Err(SettingsError::OutOfBounds { key, expected, got: value.to_string() })
+                let (key, got) = (key.to_owned(), value.to_string());
+                Err(SettingsError::OutOfBounds { key, expected, got })
             }
         };
         let Self { writer, rollup, .. } = &self;
+        check("server.threads", self.server.threads, 0, 512, "0 to 512")?;
         check("server.connections", self.server.connections, 1, 100_000, "1 to 100000")?;
         let millis = |millis: u64| usize::try_from(millis).unwrap_or(usize::MAX);
         check("server.max_wait_ms", millis(self.server.max_wait_ms), 10, 1_500, "10 to 1500")?;
@@ -36,14 +39,14 @@ impl Settings {
             "access.session_seconds",
             seconds(access.session_seconds),
             60,
-            86_400,
+            seconds(SESSION_SECONDS_MAX),
             "60 to 86400",
         )?;
         check("access.clock_skew_seconds", seconds(access.clock_skew_seconds), 0, 300, "0 to 300")?;
         check("access.refresh_seconds", seconds(access.refresh_seconds), 1, 300, "1 to 300")?;
         let ratio = self.traces.sample_ratio;
         if !(0.0..=1.0).contains(&ratio) {
-            let (key, expected) = ("traces.sample_ratio", "0 to 1");
+            let (key, expected) = ("traces.sample_ratio".to_owned(), "0 to 1");
             return Err(SettingsError::OutOfBounds { key, expected, got: ratio.to_string() });
         }
         Ok(self)

@@ -1,9 +1,13 @@
 //! Where settings come from: the documented defaults, a file, the environment; and what of them is used.
 
-use super::{DEFAULT_FILE, DEFAULTS, FILE_VARIABLE, Settings, SettingsError};
+use super::{DEFAULT_FILE, DEFAULTS, FILE_VARIABLE, LogFormat, Settings, SettingsError};
+use crate::access::JwtAlgorithm;
 use config::{Config, Environment, File, FileFormat, Map, Source as _, Value, ValueKind};
+use plg_core::plan::Limit;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Names the database, as everywhere else.
@@ -57,6 +61,8 @@ impl Sources {
                 nearest: nearest(&known, unknown).map(|key| (key.clone(), variable(&key))),
             });
         }
+        check_plans(&known, &given)?;
+        given.iter().try_for_each(|(key, value)| check_kind(key, value))?;
         self.0.clone().try_deserialize::<Settings>()?.checked()
     }
 
@@ -119,6 +125,46 @@ fn as_documented(key: &str) -> (String, Option<&str>) {
         Some((plan, field)) => (format!("{PLANS}{DOCUMENTED_PLAN}.{field}"), Some(plan)),
         None => (key.to_owned(), None),
     }
+}
+
+/// Every plan has all the fields of the documented one.
+fn check_plans(
+    known: &BTreeMap<String, Value>,
+    given: &BTreeMap<String, Value>,
+) -> Result<(), SettingsError> {
+    let documented = format!("{PLANS}{DOCUMENTED_PLAN}.");
+    for plan in given.keys().filter_map(|key| as_documented(key).1) {
+        for field in known.keys().filter_map(|key| key.strip_prefix(&documented)) {
+            let key = format!("{PLANS}{plan}.{field}");
+            if !given.contains_key(&key) {
+                return Err(SettingsError::Missing { variable: variable(&key), key });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the message of whoever reads the value would name no setting, or not what it may be.
+fn check_kind(key: &str, value: &Value) -> Result<(), SettingsError> {
+    fn is<T: DeserializeOwned>(value: &Value) -> bool {
+        T::deserialize(value.clone()).is_ok()
+    }
+
+    let (is_right, expected) = match key {
+        "server.host" | "metrics.host" => {
+            (is::<IpAddr>(value), "an IP address such as 127.0.0.1 or 0.0.0.0")
+        }
+        "log.format" => (is::<LogFormat>(value), "human or json"),
+        "access.jwt.algorithm" => (is::<JwtAlgorithm>(value), "HS256, RS256 or EdDSA, or empty"),
+        key if as_documented(key).1.is_some() => {
+            (is::<Limit>(value), "a whole number from 0 to 9007199254740991, or unlimited")
+        }
+        _ => return Ok(()),
+    };
+    if is_right {
+        return Ok(());
+    }
+    Err(SettingsError::OutOfBounds { key: key.to_owned(), expected, got: value.to_string() })
 }
 
 fn is_known(known: &BTreeMap<String, Value>, key: &str) -> bool {

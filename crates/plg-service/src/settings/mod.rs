@@ -5,7 +5,7 @@ mod load;
 #[cfg(test)]
 mod tests;
 
-use crate::access::AccessSettings;
+use crate::access::{AccessSettings, masked_url};
 use load::Sources;
 use plg_core::plan::Plans;
 use plg_store::DatabaseUrl;
@@ -158,6 +158,7 @@ pub struct LogSettings {
 #[serde(deny_unknown_fields)]
 pub struct TracesSettings {
     /// The URL of a receiver of OTLP over HTTP; empty sends none.
+    #[serde(serialize_with = "masked_url")]
     pub endpoint: String,
     /// How many of the traces that begin here are sent, from 0 to 1.
     pub sample_ratio: f64,
@@ -207,11 +208,21 @@ pub enum SettingsError {
         /// The setting that may have been meant, and its variable.
         nearest: Option<(String, String)>,
     },
-    /// A value is out of its bounds.
+    /// A plan is not whole.
+    #[error(
+        "configuration: {key} ({variable}) is missing: a plan has imports, exports and active_users"
+    )]
+    Missing {
+        /// What is not set.
+        key: String,
+        /// The environment variable of that name.
+        variable: String,
+    },
+    /// A value is out of its bounds, or none of those that there are.
     #[error("configuration: {key} must be {expected}, got {got}")]
     OutOfBounds {
         /// Which setting.
-        key: &'static str,
+        key: String,
         /// What it may be.
         expected: &'static str,
         /// What it is.

@@ -53,3 +53,40 @@ fn unknown_keys_and_bad_values_are_errors() {
     assert!(with("[plans]\ndefault = \"gold\"").contains("gold"));
     assert!(with("[database]\nurl = \"mysql://x\"").contains("postgres://"));
 }
+
+#[test]
+fn a_complaint_says_which_setting_and_what_it_may_be() {
+    let limit = "must be a whole number from 0 to 9007199254740991, or unlimited, got";
+    let address = "must be an IP address such as 127.0.0.1 or 0.0.0.0, got";
+    for (text, complaint) in [
+        (
+            "[plans.gold]\nimports = 5\nexports = 1",
+            "plans.gold.active_users (PLG__PLANS__GOLD__ACTIVE_USERS) is missing: a plan has imports, \
+             exports and active_users",
+        ),
+        ("[plans.standard]\nimports = -1", &format!("plans.standard.imports {limit} -1")),
+        ("[plans.standard]\nexports = \"many\"", &format!("plans.standard.exports {limit} many")),
+        ("[log]\nformat = \"JSON\"", "log.format must be human or json, got JSON"),
+        (
+            "[access.jwt]\nalgorithm = \"rs256\"",
+            "access.jwt.algorithm must be HS256, RS256 or EdDSA, or empty, got rs256",
+        ),
+        ("[server]\nhost = \"localhost\"", &format!("server.host {address} localhost")),
+        ("[metrics]\nhost = \"\"", &format!("metrics.host {address} ")),
+        ("[server]\nthreads = 513", "server.threads must be 0 to 512, got 513"),
+        ("[server]\nthreads = 100000", "server.threads must be 0 to 512, got 100000"),
+    ] {
+        let settings = Sources::of_text(text).and_then(|sources| sources.settings());
+        assert_eq!(settings.unwrap_err().to_string(), format!("configuration: {complaint}"));
+    }
+}
+
+#[test]
+fn urls_are_told_without_secrets() {
+    let text = "[access.jwt]\njwks_url = \"https://u:geheim@login.example/keys?key=geheim\"\n\
+                [traces]\nendpoint = \"http://u:geheim@collector:4318\"";
+    let told = Sources::of_text(text).unwrap().describe().unwrap();
+    assert!(!told.contains("geheim"), "{told}");
+    assert!(told.contains("jwks_url = \"https://***@login.example/keys?***\""), "{told}");
+    assert!(told.contains("endpoint = \"http://***@collector:4318\""), "{told}");
+}

@@ -128,3 +128,17 @@ async fn a_known_key_needs_no_database_and_an_unknown_one_says_so() {
     assert_eq!(t.with(Some(&known)).import(HOTEL, "job").await.status, 200);
     plg_testkit::ledger::damage(&books, "alter table gone rename to api_key").await;
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_is_known_while_others_present_unknown_ones(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let stranger = t.with(Some("plg_00000000000000000000000000000000_x"));
+    assert_refused(&stranger.import(HOTEL, "job").await, 401);
+    // The next look is due in a second.
+    let (_, new) = store_key(&t, &Scope::ALL, None).await;
+    assert_eq!(t.with(Some(&new)).import(HOTEL, "job").await.status, 201);
+    assert_refused(&stranger.import(HOTEL, "job").await, 401);
+}

@@ -38,7 +38,7 @@ pub(crate) async fn store_key(
 }
 
 /// A session token of the tests' user.
-async fn mint(t: &Service, hotel: Uuid) -> String {
+pub(crate) async fn mint(t: &Service, hotel: Uuid) -> String {
     let body = json!({ "hotel_id": hotel, "user_id": USER });
     let answer = t.post("/v1/session-tokens", &body).await;
     assert_eq!(answer.status, 201, "{answer:?}");

@@ -48,7 +48,8 @@ async fn it_needs_a_key_and_a_secret(#[case] backend: Backend, #[case] host: &st
 
 #[rstest]
 #[case::on_its_way_anybody_could_change_it("http://login.example/keys", "must be https")]
-#[case::no_url("login.example", "is no URL")]
+#[case::no_url("login.example?key=geheim", "is no URL")]
+#[case::a_password("https://me:geheim@login.example/keys", "must not hold credentials")]
 #[tokio::test(flavor = "multi_thread")]
 async fn it_needs_a_key_set_that_it_can_trust(#[case] url: &str, #[case] expected: &str) {
     let t = Service::start(Backend::Sqlite).await;
@@ -59,7 +60,8 @@ async fn it_needs_a_key_set_that_it_can_trust(#[case] url: &str, #[case] expecte
     jwt.audience = "usage".to_owned();
     jwt.jwks_url = url.to_owned();
     let said = complaint(&settings).await;
-    assert!(said.contains(expected) && said.contains(url), "{said}");
+    assert!(said.contains(expected) && !said.contains("geheim"), "{said}");
+    assert!(said.contains("login.example"), "{said}");
     settings.access.jwt.jwks_file = "/etc/keys.json".to_owned();
     let said = complaint(&settings).await;
     assert!(said.contains("not both"), "{said}");
@@ -167,9 +169,29 @@ async fn only_pages_of_listed_origins_may_call(
     }
 
     let mut settings = t.database.settings();
-    for wrong in ["*", "app.example", "https://app.example/path", "https://*.example"] {
+    for (wrong, right) in [
+        ("*", "such as https://app.example"),
+        ("null", "such as https://app.example"),
+        ("app.example", "such as https://app.example"),
+        ("app:8080", "such as https://app.example"),
+        ("https://*.example", "such as https://app.example"),
+        ("https://app.example:99999", "such as https://app.example"),
+        ("https://app.example:x", "such as https://app.example"),
+        ("https://[::1", "such as https://app.example"),
+        ("https://app.example/path", "write \"https://app.example\""),
+        ("https://app.example/", "write \"https://app.example\""),
+        ("https://App.Example", "write \"https://app.example\""),
+        ("https://user@app.example", "write \"https://app.example\""),
+        ("https://app.example:443", "write \"https://app.example\""),
+        ("https://bücher.example", "write \"https://xn--bcher-kva.example\""),
+    ] {
         settings.server.cors_origins = vec![wrong.to_owned()];
         let said = complaint(&settings).await;
         assert!(said.contains("cors_origins") && said.contains(wrong), "{said}");
+        assert!(said.contains(right), "{said}");
     }
+    let right = ["http://localhost:3000", "http://[::1]:3000", "https://xn--bcher-kva.example"];
+    settings.server.cors_origins = right.map(str::to_owned).into();
+    let app = TestApp::start_with(&settings, &t.clock).await;
+    assert_eq!(app.api.get("/livez").await.status, 200);
 }

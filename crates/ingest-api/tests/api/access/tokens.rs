@@ -94,3 +94,19 @@ async fn ids_of_a_browser_are_its_own(
     assert_eq!(t.events(HOTEL).await.len(), 5);
     t.assert_balanced().await;
 }
+
+/// A replica after another.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_tokens_live_is_changed_without_refusing_any(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start_with(backend, NOON, |settings| {
+        settings.access.session_seconds = 86_400;
+    })
+    .await;
+    let token = mint(&t, HOTEL).await;
+    let replica = plg_testkit::TestApp::start_with(&t.database.settings(), &t.clock).await;
+    let path = format!("/v1/hotels/{HOTEL}/usage");
+    assert_eq!(replica.api.with(Some(&token)).get(&path).await.status, 200);
+}

@@ -8,7 +8,7 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-const UUID: &str = "UUID";
+const UUID: &str = "must be a UUID, such as 6f1f64b4-0000-4000-8000-000000000001";
 const TEXT: &str = "expected a string";
 const CONTROL: &str = "must not contain control characters (found U+";
 const EMPTY: &str = "must not be empty (1 to 128 characters)";
@@ -161,7 +161,7 @@ async fn of_a_hotel(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backe
     let body = json!({ "plan": "standard", "time_zone": "Europe/Vienna" });
     let plans = "must be one of: deluxe, standard, suite, superior";
     let zone = "must be an IANA time zone, for example Europe/Vienna or UTC";
-    let whole = "expected a whole number from 0 to 9007199254740991, or unlimited";
+    let whole = "expected a whole number from 0 to 9007199254740991, or null for unlimited";
     let mut all = vec![
         unknown_field(),
         wrong(json!({ "hotel_id": HOTEL }), "hotel_id", "unknown field"),
