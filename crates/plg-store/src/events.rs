@@ -40,7 +40,7 @@ pub struct Page {
 /// a page has fewer events than asked for, and a `next`.
 pub const PAGE_SCAN_MAX: u64 = 10_000;
 
-/// Events with the same id that are looked through for one.
+/// Events with the same id, besides the first, that are looked through for one.
 const SENDERS_OF_AN_ID: u64 = 100;
 
 /// Lists a hotel's events, newest first, `limit` at a time, from behind a position.
@@ -150,19 +150,20 @@ pub async fn of_sending(
     let month = TimeZone::default().month_of(passed.last_at);
     for month in [month, month.previous(), month.next()] {
         let Some(first) = first_since(db, hotel_id, month, passed.last_at).await? else { continue };
-        let rows = rows_from(hotel_id, month, first)
+        let with_this_id = rows_from(hotel_id, month, first)
             .filter(Column::Seq.lt(first.saturating_add_unsigned(PAGE_SCAN_MAX)))
             .filter(Column::EventId.eq(id.as_str()))
-            .order_by_asc(Column::Seq)
-            .limit(SENDERS_OF_AN_ID)
-            .all(db)
-            .await?;
-        let mut found = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
-        if !found.is_empty() {
-            // Backends and browsers may have used the same id, even at the same moment.
-            let same = found.iter().position(|event| event.records(again.event()));
-            return Ok(Some(found.swap_remove(same.unwrap_or(0))));
+            .order_by_asc(Column::Seq);
+        let Some(row) = with_this_id.clone().one(db).await? else { continue };
+        let first = from_row(row)?;
+        if first.records(again.event()) {
+            return Ok(Some(first));
         }
+        // Others may have used the same id, even at the same moment: browsers choose theirs for themselves.
+        let others = with_this_id.offset(1).limit(SENDERS_OF_AN_ID).all(db).await?;
+        let others = others.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+        let same = others.into_iter().find(|event| event.records(again.event()));
+        return Ok(Some(same.unwrap_or(first)));
     }
     Ok(None)
 }

@@ -98,8 +98,9 @@ impl KeyRing {
             return Ok(None);
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let detail = "many keys that are not known are asked about: try again";
-            return Err(Problem::unavailable(Code::Overloaded, detail, RETRY_SECONDS));
+            // No error of the service: strangers would page somebody.
+            let detail = "too many keys that are not known are presented: try again";
+            return Err(Problem::unavailable(Code::RateLimited, detail, RETRY_SECONDS));
         };
         let ring = Arc::clone(self);
         // The pool belongs to the other runtime. The deadline is there, too: whoever waits for a database that is away
@@ -258,7 +259,7 @@ mod tests {
             assert!(futures_util::poll!(caller).is_pending());
         }
         let refused = ring.caller(Uuid::max(), &hash).await.unwrap_err().to_string();
-        assert!(refused.starts_with("overloaded"), "{refused}");
+        assert!(refused.starts_with("rate_limited"), "{refused}");
         ring.absent.write().unwrap().insert(Uuid::max());
         assert!(ring.caller(Uuid::max(), &hash).await.unwrap().is_none());
         drop(reading);

@@ -5,7 +5,6 @@ use super::{Job, Shared, WriteError, WriteResult};
 use crate::admission::Admission;
 use crate::desk::deliver;
 use crate::metrics::BatchOutcome;
-use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
@@ -24,7 +23,7 @@ use tokio::sync::mpsc;
 const OUTCOME_DEADLINE: Duration = Duration::from_millis(2_000);
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 /// How long plans are kept: made for a handful of hotels, they would read all of the thousands that have come since.
-const PLANS_KEPT: TimeDelta = TimeDelta::minutes(1);
+const PLANS_KEPT: Duration = Duration::from_secs(60);
 
 pub(super) struct Lane {
     shared: Arc<Shared>,
@@ -32,7 +31,7 @@ pub(super) struct Lane {
     pending: VecDeque<Job>,
     admission: Arc<Admission>,
     connection: Option<DatabaseConnection>,
-    planned_at: DateTime<Utc>,
+    planned_at: Duration,
 }
 
 impl Lane {
@@ -47,7 +46,7 @@ impl Lane {
             pending: VecDeque::new(),
             admission,
             connection: None,
-            planned_at: DateTime::UNIX_EPOCH,
+            planned_at: Duration::ZERO,
         }
     }
 
@@ -221,10 +220,9 @@ impl Lane {
     }
 
     async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.passed();
         if let Some(connection) = &self.connection
-            // Or planned when the clock was wrong.
-            && !(self.planned_at..self.planned_at + PLANS_KEPT).contains(&now)
+            && now - self.planned_at >= PLANS_KEPT
         {
             let renewed = connect::plan_anew(connection).await;
             self.planned_at = now;
