@@ -3,13 +3,15 @@
 pub use crate::url::{DEFAULT_DATABASE_URL, DatabaseUrl, DatabaseUrlError};
 
 use crate::primary;
-use sea_orm::sqlx::Executor as _;
+use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{AssertSqlSafe, Executor as _};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
     DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, SqlxError, Statement,
     TransactionOptions, TransactionTrait,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to wait for a new connection, or for a free one of a pool.
@@ -81,8 +83,8 @@ impl Planning {
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseConnection, DbErr> {
     let servers = url.servers();
-    let name = SERVICE_NAME;
-    let mut options = options(&servers.urls[0], name, Some(STATEMENT_DEADLINE), Planning::Fresh);
+    let settings = settings(Some(STATEMENT_DEADLINE), Planning::Fresh);
+    let mut options = options(&servers.urls[0], SERVICE_NAME, &settings);
     options.max_connections(max_connections).min_connections(0);
     if url.is_embedded() {
         options.test_before_acquire_if_idle_for(POOL_TRUST);
@@ -90,7 +92,7 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
     }
     primary::drop_demoted(&mut options, POOL_TRUST);
     if servers.must_take_writes {
-        primary::pool(options, url).await
+        primary::pool(options, settings, url).await
     } else {
         Database::connect(options).await
     }
@@ -102,8 +104,8 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
 /// # Errors
 /// When no database answers within [`CONNECT_DEADLINE`].
 pub async fn single(url: &DatabaseUrl, planning: Planning) -> Result<DatabaseConnection, DbErr> {
-    let deadline = Some(STATEMENT_DEADLINE);
-    connect_once(url, |server| options(server, SERVICE_NAME, deadline, planning)).await
+    let settings = settings(Some(STATEMENT_DEADLINE), planning);
+    connect_once(url, |server| options(server, SERVICE_NAME, &settings)).await
 }
 
 /// Opens one connection of the reconciliation as [`single`] does, for statements that may take as long as the
@@ -116,8 +118,9 @@ pub async fn single_for_long_statements(
     statement_deadline: Option<Duration>,
     planning: Planning,
 ) -> Result<DatabaseConnection, DbErr> {
+    let settings = settings(statement_deadline, planning);
     connect_once(url, |server| {
-        let mut options = options(server, ROLLUP_NAME, statement_deadline, planning);
+        let mut options = options(server, ROLLUP_NAME, &settings);
         options.map_sqlx_sqlite_opts(|sqlite| sqlite_options(sqlite).create_if_missing(false));
         options
     })
@@ -152,30 +155,43 @@ pub(crate) async fn connect_server(
     connection.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
-fn options(
-    server: &str,
-    name: &'static str,
-    statement_deadline: Option<Duration>,
-    planning: Planning,
-) -> ConnectOptions {
+/// The statements with which a session of PostgreSQL begins. Sent with its opening, as options, poolers would refuse them.
+fn settings(statement_deadline: Option<Duration>, planning: Planning) -> Arc<str> {
+    // Zero is no deadline.
+    let deadline = statement_deadline.unwrap_or_default().as_millis();
+    let mut settings = format!(
+        "set statement_timeout = {deadline}; set idle_in_transaction_session_timeout = 10000"
+    );
+    for (name, value) in planning.settings() {
+        settings.push_str(&format!("; set {name} = {value}"));
+    }
+    if planning == Planning::Keyed {
+        settings.push_str("; ");
+        settings.push_str(PLAN_ANEW_ON_CITUS);
+    }
+    settings.into()
+}
+
+/// Has a session begin with its [`settings`].
+pub(crate) async fn begin_session(
+    connection: &mut PgConnection,
+    settings: Arc<str>,
+) -> Result<(), SqlxError> {
+    // Names and numbers of our own.
+    connection.execute(AssertSqlSafe(settings)).await.map(drop)
+}
+
+fn options(server: &str, name: &'static str, settings: &Arc<str>) -> ConnectOptions {
     let mut options = ConnectOptions::new(server);
     options.sqlx_logging(false).connect_timeout(CONNECT_DEADLINE).acquire_timeout(CONNECT_DEADLINE);
-    options.map_sqlx_postgres_opts(move |postgres| {
-        // Zero is no deadline.
-        let deadline = statement_deadline.unwrap_or_default().as_millis().to_string();
-        let postgres = postgres.application_name(name).options([
-            ("statement_timeout", deadline.as_str()),
-            ("idle_in_transaction_session_timeout", "10000"),
-        ]);
-        postgres.options(planning.settings().iter().copied())
+    options.map_sqlx_postgres_opts(|postgres| postgres.application_name(name));
+    let settings = Arc::clone(settings);
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let settings = Arc::clone(&settings);
+        pool.after_connect(move |connection, _| {
+            Box::pin(begin_session(connection, Arc::clone(&settings)))
+        })
     });
-    if planning == Planning::Keyed {
-        options.map_sqlx_postgres_pool_opts(|pool| {
-            pool.after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(PLAN_ANEW_ON_CITUS).await.map(|_| ()) })
-            })
-        });
-    }
     options.map_sqlx_sqlite_opts(sqlite_options);
     options
 }

@@ -1,7 +1,9 @@
 //! Which server takes writes: of several, that one is found, and found again after a failover; and a
 //! connection that leads to another one is not kept.
 
-use crate::connect::{CONNECT_DEADLINE, Planning, connect_server, is_writable, single};
+use crate::connect::{
+    CONNECT_DEADLINE, Planning, begin_session, connect_server, is_writable, single,
+};
 use crate::url::DatabaseUrl;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -68,19 +70,23 @@ async fn connect_for_writes(
     Err(known)
 }
 
-/// Opens a pool on the server that takes writes, and leads it to another one when that does.
+/// Opens a pool on the server that takes writes, whose sessions begin with these settings, and leads it to another one when that does.
 ///
 /// # Errors
 /// When none does within [`CONNECT_DEADLINE`].
 pub(crate) async fn pool(
     mut options: ConnectOptions,
+    settings: Arc<str>,
     url: &DatabaseUrl,
 ) -> Result<DatabaseConnection, DbErr> {
     let guide = single(url, Planning::Fresh).await?;
     // A server that has just been left may still be asked once.
-    options.connect_lazy(true).map_sqlx_postgres_pool_opts(|pool| {
-        pool.after_connect(|connection, _| {
+    options.connect_lazy(true).map_sqlx_postgres_pool_opts(move |pool| {
+        let settings = Arc::clone(&settings);
+        pool.after_connect(move |connection, _| {
+            let settings = Arc::clone(&settings);
             Box::pin(async move {
+                begin_session(connection, settings).await?;
                 if takes_writes(connection).await? {
                     return Ok(());
                 }
