@@ -199,9 +199,12 @@ async fn a_batch_outlasts_all_who_turn_the_months_of_its_hotels() {
 
     let (last, others) = hotels.split_last().unwrap();
     let mut turned = turn(t.connection().await, *last).await.unwrap();
-    let mut replica = Replica::new(&t.database).await;
+    let (db, plans) = (t.connection().await, t.plans.clone());
     let imports: Vec<_> = hotels.iter().map(|hotel| import(*hotel, "december")).collect();
-    let batch = tokio::spawn(async move { outcomes(&replica.record(december, &imports).await) });
+    let batch = tokio::spawn(async move {
+        let recorded = plg_store::record_batch(&db, &plans, || december, &imports).await;
+        outcomes(&recorded.unwrap())
+    });
     for hotel in others.iter().rev() {
         waiting(&batch, 1).await;
         // The batch has this one, and waits for the one behind it.
