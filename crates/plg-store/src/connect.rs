@@ -155,7 +155,8 @@ pub(crate) async fn connect_server(
     connection.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
-/// The statements with which a session of PostgreSQL begins. Sent with its opening, as options, poolers would refuse them.
+/// The statements with which a session of PostgreSQL begins. Sent with its opening, as options, poolers would refuse
+/// them.
 fn settings(statement_deadline: Option<Duration>, planning: Planning) -> Arc<str> {
     // Zero is no deadline.
     let deadline = statement_deadline.unwrap_or_default().as_millis();

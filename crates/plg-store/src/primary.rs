@@ -70,7 +70,8 @@ async fn connect_for_writes(
     Err(known)
 }
 
-/// Opens a pool on the server that takes writes, whose sessions begin with these settings, and leads it to another one when that does.
+/// Opens a pool on the server that takes writes, whose sessions begin with these settings, and leads it to another one
+/// when that does.
 ///
 /// # Errors
 /// When none does within [`CONNECT_DEADLINE`].

@@ -3,8 +3,8 @@
 
 use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_created, assert_invalid, assert_problem};
 use chrono::TimeDelta;
-use plg_testkit::Backend;
 use plg_testkit::app::{Answer, Api, USER};
+use plg_testkit::{Backend, ledger};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -51,6 +51,23 @@ async fn a_repetition_is_answered_as_the_first_time(
     assert_eq!((answer.status, answer.outcome()), (200, "duplicate"), "{answer:?}");
     assert_eq!(t.events(HOTEL).await.len(), 1);
     t.assert_balanced().await;
+}
+
+/// Whoever hears that nothing was recorded may take the action back.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_whose_first_answer_cannot_be_read_is_a_duplicate(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let body = json!({ "job_id": "job-1", "user_id": USER });
+    assert_created(&keyed(&t, &imports(HOTEL), "key-1", &body).await);
+    ledger::damage(&t.books().await, "alter table product_event rename to elsewhere").await;
+
+    let again = keyed(&t, &imports(HOTEL), "key-1", &body).await;
+
+    assert_eq!((again.status, again.outcome()), (200, "duplicate"), "{again:?}");
+    assert_eq!((again.body["quota"]["used"].as_i64(), replayed(&again)), (Some(1), None));
 }
 
 #[rstest]
