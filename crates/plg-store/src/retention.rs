@@ -134,11 +134,11 @@ async fn delete_events_of(db: &DatabaseConnection, month: Month) -> Result<u64, 
                 .text(")");
             loop {
                 let rows = db.execute_raw(delete.clone().statement()).await?.rows_affected();
-                if rows == 0 {
-                    break;
-                }
                 deleted += rows;
                 tokio::time::sleep(PAUSE).await;
+                if rows < SMALL_CHUNK.unsigned_abs() {
+                    break;
+                }
             }
         }
     }

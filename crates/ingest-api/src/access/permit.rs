@@ -126,34 +126,19 @@ macro_rules! from_caller {
 
 /// A caller who may send events: which ones is asked for each.
 #[derive(Debug)]
-pub struct EventSender {
-    caller: Arc<Caller>,
-    request: HttpRequest,
-}
+pub struct EventSender(Arc<Caller>);
 
-impl FromRequest for EventSender {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let (caller, request) = (caller(request), request.clone());
-        Box::pin(async move {
-            let caller = caller.await?;
-            caller.may_send_events()?;
-            Ok(Self { caller, request })
-        })
-    }
-}
+from_caller!(EventSender, |caller| caller.may_send_events(), EventSender);
 
 impl EventSender {
     /// Counts an array of so many items against the caller's limit.
     ///
     /// # Errors
     /// When these are more than the caller may send now.
-    pub fn count(&self, items: usize) -> Result<(), Problem> {
-        let allowance = state(&self.request)?.access.limits.check_array(&self.caller, items)?;
+    pub fn count(&self, request: &HttpRequest, items: usize) -> Result<(), Problem> {
+        let allowance = state(request)?.access.limits.check_array(&self.0, items)?;
         if let Some(allowance) = allowance {
-            self.request.extensions_mut().insert(allowance);
+            request.extensions_mut().insert(allowance);
         }
         Ok(())
     }
@@ -163,8 +148,8 @@ impl EventSender {
     /// # Errors
     /// Names the field that is not the caller's.
     pub fn permit(&self, command: Command) -> Result<Command, Problem> {
-        self.caller.may_send(command.event())?;
-        Ok(match *self.caller {
+        self.0.may_send(command.event())?;
+        Ok(match *self.0 {
             Caller::Browser { .. } => command.from_browser(),
             Caller::Service(_) => command,
         })

@@ -10,7 +10,7 @@ use crate::openapi::{ActionProblems, ListProblems};
 use crate::output::OutcomeBody;
 use crate::problem::{Details, Problem};
 use crate::writer::{WriteError, WriteResult};
-use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use plg_core::catalogue::EventType;
 use plg_core::decide::{Answer, Outcome};
 use plg_core::event::{Command, RecordedEvent};
@@ -92,10 +92,11 @@ pub(super) async fn record(
     state: web::Data<State>,
     sending: Sending,
     body: EventsBody,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     match body.items()? {
         Items::Many(items) => {
-            sender.count(items.len())?;
+            sender.count(&request, items.len())?;
             let sending = sending.of_many()?;
             let permit = |command| sender.permit(command);
             let parse = |item: &RawValue| body.item(item.get().as_bytes()).command(sending, permit);
