@@ -10,6 +10,9 @@ pub const EVENT_DATA_MAX_BYTES: usize = 8 * 1024;
 pub const EVENT_DATA_MAX_LEVELS: usize = 16;
 /// How much of a key or a number is shown, in characters.
 const SHOWN_CHARS: usize = 40;
+/// serde_json takes an object with this key for a text that holds JSON, when it is read as a [`Value`]: such an event
+/// could be stored, and not be read any more.
+const RESERVED_KEY: &str = "$serde_json::private::RawValue";
 
 /// What the sender wants to remember with an event: a JSON object within bounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,6 +37,9 @@ pub enum EventDataError {
     /// A key twice in one object: databases keep the last value, in silence.
     #[error("must not have a key twice in one object, got {0}")]
     Repeated(String),
+    /// A key that means something to whoever reads the data with serde_json.
+    #[error("must not have the key {RESERVED_KEY}")]
+    Reserved,
     /// A whole number that would become a double, and perhaps another one.
     #[error("must not have whole numbers of more than 64 bits, such as {0}: send it as text")]
     Inexact(String),
@@ -95,10 +101,12 @@ pub fn check_exact(json: &str) -> Result<(), EventDataError> {
 
 fn exact(json: &str) -> Result<Value, EventDataError> {
     let Exact(value) = serde_json::from_str(json).map_err(|e| match e.to_string() {
-        // Any JSON is a value: there is no other error in what it says.
+        // Any JSON is a value: there is no error in what it says but those of its keys.
         message if e.is_data() => {
-            let key = message.rsplit_once(" at line ").map_or(&*message, |(key, _)| key);
-            EventDataError::Repeated(key.to_owned())
+            match message.rsplit_once(" at line ").map_or(&*message, |(key, _)| key) {
+                RESERVED_KEY => EventDataError::Reserved,
+                key => EventDataError::Repeated(key.to_owned()),
+            }
         }
         message if message.starts_with("recursion limit") => EventDataError::TooDeep,
         message => EventDataError::Malformed(message),
@@ -185,6 +193,9 @@ impl<'de> de::Visitor<'de> for ExactVisitor {
     fn visit_map<A: de::MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut all = Map::new();
         while let Some(key) = fields.next_key::<String>()? {
+            if key == RESERVED_KEY {
+                return Err(de::Error::custom(RESERVED_KEY));
+            }
             if all.contains_key(&key) {
                 let key: String = key.chars().take(SHOWN_CHARS).collect();
                 return Err(de::Error::custom(format_args!("{key:?}")));
@@ -264,6 +275,24 @@ mod tests {
         }
     }
 
+    /// By default serde_json reads a tenth of all doubles as their neighbour.
+    #[test]
+    fn a_double_is_kept_to_its_last_digit() {
+        let mut bits: u64 = 0x9e37_79b9_7f4a_7c15;
+        for _ in 0..10_000 {
+            bits = bits
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let number = f64::from_bits(bits);
+            if number.is_finite() {
+                let json = format!("{{\"a\":{number:e}}}");
+                let data = EventData::parse(&json).unwrap();
+                assert_eq!(data.0["a"].as_f64(), Some(number), "{json}");
+                assert!(data.is_same(&EventData::parse(&data.to_json()).unwrap()), "{json}");
+            }
+        }
+    }
+
     #[test]
     fn event_data_is_a_bounded_object() {
         assert!(EventData::parse(r#"{"a": [1, {"b": null}]}"#).is_ok());
@@ -316,6 +345,10 @@ mod tests {
         }
         for kept in ["18446744073709551615", "-9223372036854775808", "-0", "1e300", "1.25"] {
             assert!(EventData::parse(&format!(r#"{{"a":{kept}}}"#)).is_ok(), "{kept}");
+        }
+        for reserved in [r#"{"K": 5}"#, r#"{"a": [1, {"b": 1, "K": "[]"}]}"#] {
+            let json = reserved.replace('K', "$serde_json::private::RawValue");
+            assert_eq!(refused(&json), EventDataError::Reserved);
         }
         let text = r#"{"a\\": "18446744073709551616", "\"1": "\"18446744073709551616"}"#;
         assert!(EventData::parse(text).is_ok());

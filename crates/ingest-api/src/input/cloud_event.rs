@@ -77,13 +77,15 @@ impl CloudEvent {
         }
         let kind = self.datacontenttype.as_deref().unwrap_or("application/json");
         let kind = kind.split(';').next().unwrap_or_default().trim();
+        let kind = kind.to_ascii_lowercase();
         if kind != "application/json" && !kind.ends_with("+json") {
             let detail = format!("must be application/json, got {kind:?}");
             return Err(Problem::field("datacontenttype", detail));
         }
         let id = sending_id(&self.source, &self.id)?;
-        let Object(sent) = parse_part::<Object<CloudEventData>>("data", &self.data)?;
+        // First: what `rest` is read as would hide it.
         event_data::check_exact(self.data.get()).map_err(|error| Problem::field("data", error))?;
+        let Object(sent) = parse_part::<Object<CloudEventData>>("data", &self.data)?;
         let data = (!sent.rest.is_empty()).then_some(sent.rest);
         let data = data.map(|rest| serde_json::value::to_raw_value(&rest)).transpose();
         let data = data.map_err(|error| Problem::field("data", error))?;

@@ -20,7 +20,7 @@ async fn one(t: &Service, body: &Value) -> Answer {
 fn export(id: &str) -> Value {
     json!({
         "specversion": "1.0", "id": id, "source": "/exports/worker-1", "type": "export_success",
-        "subject": HOTEL, "time": "2026-11-15T11:59:59Z", "datacontenttype": "application/json",
+        "subject": HOTEL, "time": "2026-11-15T11:59:59Z", "datacontenttype": "Application/JSON",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "data": { "user_id": USER, "dedup_key": id, "rows": 12, "format": "csv" },
     })
@@ -109,6 +109,11 @@ async fn what_is_wrong_is_named() {
     let data = format!(r#"{{"user_id":"{USER}","dedup_key":"1","a":{{"b":1,"b":2}}}}"#);
     let twice = with("data", json!("here")).to_string().replace(r#""here""#, &data);
     assert_invalid(&Api::send(request.body(twice)).await, "data");
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    for (name, value) in [("$serde_json::private::RawValue", json!("[]")), ("deep", deep)] {
+        let data = json!({ "user_id": USER, "dedup_key": "1", name: value });
+        assert_invalid(&one(&t, &with("data", data)).await, "data");
+    }
     // An array is a batch, and must say so; an action is no CloudEvent.
     assert_invalid(&one(&t, &json!([export("1")])).await, "body");
     let batch = send(&t, "application/cloudevents-batch+json", &export("1")).await;

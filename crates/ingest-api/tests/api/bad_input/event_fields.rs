@@ -59,6 +59,8 @@ async fn event_data_out_of_its_bounds_is_refused(
         (r#"{"a":1e999}"#, object),
         (r#"{"a":1,"a":2}"#, "must not have a key twice"),
         (r#"{"a":[{"b":{},"\u0062":null}]}"#, "must not have a key twice"),
+        (r#"{"$serde_json::private::RawValue":5}"#, "must not have the key $serde_json::private"),
+        (r#"{"a":{"$serde_json::private::RawValue":"[]"}}"#, "must not have the key $serde_json"),
         (r#"{"a":18446744073709551616}"#, "18446744073709551616: send it as text"),
         (r#"{"a":[-9223372036854775809]}"#, "-9223372036854775809: send it as text"),
         (&of_bytes(8 * 1024 + 1), "must be at most 8192 bytes of JSON, got 8193"),
@@ -85,6 +87,8 @@ async fn event_data_at_its_bounds_is_kept(
         &of_levels(16),
         r#"{"":"","emoji":"🛎","big":9007199254740993,"small":-0.1,"yes":true,"no":null}"#,
         r#"{"a":"\\u0000 in words","b":"line\nbreak\u0001"}"#,
+        // Its neighbours are a double away.
+        r#"{"ratio":1.0578373760421862e-07,"tiny":5e-324,"pi":3.141592653589793}"#,
         r#"{"most":18446744073709551615,"least":-9223372036854775808,"text":"18446744073709551616"}"#,
     ] {
         let answer = t.post_raw("/v1/events", with_data(data)).await;
