@@ -85,7 +85,7 @@ pub(crate) enum Barrier {
 impl TryFrom<NewEvent> for Command {
     type Error = NewEventError;
 
-    fn try_from(event: NewEvent) -> Result<Self, NewEventError> {
+    fn try_from(mut event: NewEvent) -> Result<Self, NewEventError> {
         let NewEvent { event_type, hotel_id, .. } = event;
         let name = event_type.name();
         let key = || event.dedup_key.as_ref().ok_or(NewEventError::DedupKeyMissing(event_type));
@@ -106,6 +106,10 @@ impl TryFrom<NewEvent> for Command {
             DedupRule::Each => Dedup::Each,
             DedupRule::PerDay(max) => Dedup::PerDay(max),
         };
+        if let Dedup::Seat { seat, .. } = dedup {
+            // A UUID has several spellings, and the log has one.
+            event.dedup_key = Some(seat.into());
+        }
         let sending = event.event_id.as_ref().map(|id| Gate::of_sending(hotel_id, id));
         Ok(Self { event, dedup, sending })
     }

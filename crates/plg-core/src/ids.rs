@@ -135,6 +135,12 @@ uuid_id! {
     SeatUserId
 }
 
+impl From<SeatUserId> for DedupKey {
+    fn from(seat: SeatUserId) -> Self {
+        Self(seat.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -148,7 +148,8 @@ pub(super) async fn export(
     sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let (export, action) = body.parse::<ExportBody>()?.split(EventType::ExportSuccess, hotel_id);
+    let (export, action) =
+        body.parse::<ExportBody>()?.split(EventType::ExportSuccess, hotel_id);
     let key = input::required("export_id", export, DedupKey::parse)?;
     act(&state, &sending, action, key).await
 }
@@ -174,8 +175,7 @@ pub(super) async fn add_seat(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let (seat, action) = body.parse::<SeatBody>()?.split(EventType::SeatAdded, hotel_id);
-    let key = seat_key(SeatUserId(seat))?;
-    act(&state, &sending, action, key).await
+    act(&state, &sending, action, SeatUserId(seat).into()).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -216,11 +216,7 @@ pub(super) async fn remove_seat(
         id: None,
         event_data: None,
     };
-    act(&state, &sending, action, seat_key(seat)?).await
-}
-
-fn seat_key(seat: SeatUserId) -> Result<DedupKey, Problem> {
-    input::required("seat_user_id", seat.to_string(), DedupKey::parse)
+    act(&state, &sending, action, seat.into()).await
 }
 
 /// Most seats of one page.

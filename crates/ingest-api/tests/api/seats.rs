@@ -111,6 +111,23 @@ async fn a_seat_that_is_not_held_cannot_be_given_up(
     t.assert_balanced().await;
 }
 
+/// A UUID may be written in several ways.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_has_one_name_in_the_log(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let (plain, odd) = (seat(0xab).to_string(), seat(0xab).braced().to_string().to_uppercase());
+    assert_ne!(plain, odd);
+    let granted = t.event(HOTEL, "seat_added", json!({ "dedup_key": odd })).await;
+    assert_outcome(&granted, "recorded");
+    assert_eq!(granted.body["event"]["dedup_key"], json!(plain));
+    assert_outcome(&t.remove_seat(HOTEL, seat(0xab)).await, "recorded");
+    let named: Vec<_> = t.events(HOTEL).await.iter().map(|e| e["dedup_key"].clone()).collect();
+    assert_eq!(named, [json!(plain), json!(plain)]);
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seat_can_come_and_go_as_often_as_it_likes(
