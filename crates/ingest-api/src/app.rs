@@ -5,6 +5,7 @@ use crate::access::{Access, AccessError};
 use crate::cors;
 use crate::door::{self, Door};
 use crate::health::Health;
+use crate::input::BodyMemory;
 use crate::listen;
 use crate::metrics::{Metrics, exporter};
 use crate::observe::observe;
@@ -87,6 +88,8 @@ pub struct State {
     pub access: Access,
     /// Lets requests in.
     pub(crate) door: Arc<Door>,
+    /// Room for their bodies.
+    pub(crate) bodies: BodyMemory,
     /// The plans on sale.
     pub plans: Arc<Plans>,
     /// What it counts about itself.
@@ -132,8 +135,18 @@ impl Application {
         );
         let (reader, health) = (Reader::new(db, clock), Arc::new(Health::default()));
         let door = Door::new(Duration::from_millis(settings.server.max_wait_ms));
-        let state =
-            web::Data::new(State { writer, reader, access, door, plans, metrics, health, spans });
+        let bodies = BodyMemory::default();
+        let state = web::Data::new(State {
+            writer,
+            reader,
+            access,
+            door,
+            bodies,
+            plans,
+            metrics,
+            health,
+            spans,
+        });
 
         let (listener, address) = listen("SERVER", settings.server.host, settings.server.port)?;
         let (metrics_listener, metrics_address) =

@@ -25,13 +25,24 @@ const FORGET_PAUSE: Duration = Duration::from_secs(60);
 
 /// Who is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Credential {
+pub(crate) enum Credential {
     /// A service key.
     Key(Uuid),
     /// The root key, or that of development.
     Root,
     /// A user's browsers, whatever tokens they hold.
     Browser(HotelId, UserId),
+}
+
+impl fmt::Display for Credential {
+    /// As the log names it: a service key by its id, and a browser's user by nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::Root => f.write_str("root"),
+            Self::Browser(..) => f.write_str("browser"),
+        }
+    }
 }
 
 /// The limits in force.

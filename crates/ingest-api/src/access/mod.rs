@@ -82,6 +82,7 @@ pub struct Access {
 /// Who calls, and how many requests more they may send.
 pub(crate) struct Admitted {
     pub(crate) caller: Arc<Caller>,
+    pub(crate) credential: Credential,
     pub(crate) allowance: Option<(Allowance, Result<(), Problem>)>,
 }
 
@@ -137,7 +138,7 @@ impl Access {
     pub(crate) async fn admit(&self, credential: &str) -> Result<Admitted, Problem> {
         let (caller, credential) = self.caller(credential).await?;
         let allowance = self.limits.check(credential);
-        Ok(Admitted { caller, allowance })
+        Ok(Admitted { caller, credential, allowance })
     }
 
     async fn caller(&self, credential: &str) -> Result<(Arc<Caller>, Credential), Problem> {

@@ -24,7 +24,10 @@ fn caller(request: &HttpRequest) -> impl Future<Output = Result<Arc<Caller>, Pro
     let (state, credential) = (state(request), credential(request));
     let request = request.clone();
     async move {
-        let Admitted { caller, allowance } = state?.access.admit(&credential?).await?;
+        let admitted = state?.access.admit(&credential?).await?;
+        let Admitted { caller, credential, allowance } = admitted;
+        // For its body, and for the log.
+        request.extensions_mut().insert(credential);
         if let Some((allowance, admitted)) = allowance {
             // For the headers of the answer, whatever that will be.
             request.extensions_mut().insert(allowance);

@@ -1,13 +1,11 @@
 //! The events of `POST /v1/events`: ours or CloudEvents, one or several.
 
-use super::body::{declared, read};
+use super::body::{Arrived, Unread, declared};
 use super::cloud_event::{self, CloudEvent};
 use super::{Sending, event_data, optional};
 use crate::json::{Object, parse_json};
 use crate::problem::Problem;
-use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, dev};
-use futures_util::future::LocalBoxFuture;
 use plg_core::catalogue::EventType;
 use plg_core::event::{Command, NewEvent};
 use plg_core::event_data::EventData;
@@ -24,10 +22,16 @@ pub const ITEMS_MAX: usize = 1_000;
 const FORMS: [&str; 3] =
     ["application/json", "application/cloudevents+json", "application/cloudevents-batch+json"];
 
+/// A body of one event or several that is not read yet.
+pub struct UnreadEvents {
+    body: Unread,
+    form: &'static str,
+}
+
 /// A body of one event or several, not yet understood.
 #[derive(Debug)]
 pub struct EventsBody {
-    bytes: Bytes,
+    body: Arrived,
     form: &'static str,
 }
 
@@ -46,14 +50,23 @@ pub struct Item<'a> {
     is_cloud_event: bool,
 }
 
-impl FromRequest for EventsBody {
+impl FromRequest for UnreadEvents {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+    type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let form = declared(request.headers(), &FORMS);
-        let bytes = read(request, payload);
-        Box::pin(async move { Ok(Self { form: form?, bytes: bytes.await? }) })
+        std::future::ready(form.map(|form| Self { body: Unread::of(request, payload), form }))
+    }
+}
+
+impl UnreadEvents {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// When it does not arrive in its bounds.
+    pub async fn read(self) -> Result<EventsBody, Problem> {
+        Ok(EventsBody { body: self.body.read().await?, form: self.form })
     }
 }
 
@@ -67,12 +80,12 @@ impl EventsBody {
     /// # Errors
     /// When the body is no JSON, or has too many items.
     pub fn items(&self) -> Result<Items<'_>, Problem> {
-        let first = self.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        let first = self.body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         let is_array = first == Some(&b'[');
         if self.form == FORMS[1] || (self.form == FORMS[0] && !is_array) {
-            return Ok(Items::One(self.item(&self.bytes)));
+            return Ok(Items::One(self.item(&self.body.bytes)));
         }
-        let items: Vec<Box<RawValue>> = parse_json(&self.bytes)?;
+        let items: Vec<Box<RawValue>> = parse_json(&self.body.bytes)?;
         if items.len() > ITEMS_MAX {
             return Err(Problem::too_many_items(ITEMS_MAX, items.len()));
         }

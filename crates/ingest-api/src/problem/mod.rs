@@ -180,6 +180,13 @@ impl Problem {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
+    /// The body is compressed.
+    #[must_use]
+    pub fn encoded(coding: &str) -> Self {
+        let detail = format!("send the body as it is, without Content-Encoding: {coding}");
+        Self::new(Code::UnsupportedMediaType, detail)
+    }
+
     /// Try again in a while.
     #[must_use]
     pub fn unavailable(code: Code, detail: impl Into<String>, retry_after_seconds: u32) -> Self {

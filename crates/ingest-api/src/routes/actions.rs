@@ -123,7 +123,7 @@ pub(super) async fn import(
     sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let (job, action) = body.parse::<ImportBody>()?.split(EventType::ImportSuccess, hotel_id);
+    let (job, action) = body.parse::<ImportBody>().await?.split(EventType::ImportSuccess, hotel_id);
     let key = input::required("job_id", job, DedupKey::parse)?;
     act(&state, &sending, action, key).await
 }
@@ -149,7 +149,7 @@ pub(super) async fn export(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let (export, action) =
-        body.parse::<ExportBody>()?.split(EventType::ExportSuccess, hotel_id);
+        body.parse::<ExportBody>().await?.split(EventType::ExportSuccess, hotel_id);
     let key = input::required("export_id", export, DedupKey::parse)?;
     act(&state, &sending, action, key).await
 }
@@ -174,7 +174,7 @@ pub(super) async fn add_seat(
     sending: Sending,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let (seat, action) = body.parse::<SeatBody>()?.split(EventType::SeatAdded, hotel_id);
+    let (seat, action) = body.parse::<SeatBody>().await?.split(EventType::SeatAdded, hotel_id);
     act(&state, &sending, action, SeatUserId(seat).into()).await
 }
 

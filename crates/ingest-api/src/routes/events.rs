@@ -4,7 +4,7 @@ use super::cursor;
 use crate::access::permit::{EventSender, Hotel, ReadHotel};
 use crate::app::State;
 use crate::input::{
-    self, CloudEvent, EventBody, EventsBody, HotelPath, Items, Sending, SendingParams,
+    self, CloudEvent, EventBody, HotelPath, Items, Sending, SendingParams, UnreadEvents,
 };
 use crate::openapi::{ActionProblems, ListProblems};
 use crate::output::OutcomeBody;
@@ -91,9 +91,10 @@ pub(super) async fn record(
     sender: EventSender,
     state: web::Data<State>,
     sending: Sending,
-    body: EventsBody,
+    body: UnreadEvents,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    let body = body.read().await?;
     match body.items()? {
         Items::Many(items) => {
             sender.count(&request, items.len())?;
@@ -101,10 +102,13 @@ pub(super) async fn record(
             let permit = |command| sender.permit(command);
             let parse = |item: &RawValue| body.item(item.get().as_bytes()).command(sending, permit);
             let commands = items.iter().map(|item| parse(item)).collect();
+            drop(items);
+            drop(body);
             record_items(&state, commands).await
         }
         Items::One(item) => {
             let command = item.command(&sending, |command| sender.permit(command))?;
+            drop(body);
             let recorded = record_one(&state, &sending, command).await?;
             Ok(recorded.respond(HttpResponse::Ok()))
         }

@@ -77,7 +77,7 @@ pub(super) async fn put(
     state: web::Data<State>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let HotelIn { plan, time_zone, limits } = body.parse()?;
+    let HotelIn { plan, time_zone, limits } = body.parse().await?;
     if !state.plans.contains(&plan) {
         let detail = format!("must be one of: {} (got {plan:?})", state.plans.names());
         return Err(Problem::field("plan", detail));

@@ -52,7 +52,7 @@ pub(super) async fn mint(
     state: web::Data<State>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let TokenIn { hotel_id, user_id } = body.parse()?;
+    let TokenIn { hotel_id, user_id } = body.parse().await?;
     minter.permit(hotel_id)?;
     let minted = state.access.tokens().mint(hotel_id, user_id);
     let (token, expires_at) = minted.map_err(|error| {

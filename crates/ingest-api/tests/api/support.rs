@@ -6,6 +6,7 @@ use plg_testkit::app::{Answer, TestApp, hotel};
 use plg_testkit::{Backend, TestClock, TestDatabase, app::Api, ledger};
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use uuid::Uuid;
 
@@ -55,6 +56,11 @@ impl Service {
         let clock = TestClock::at(instant);
         let app = TestApp::start_with(&settings, &clock).await;
         Self { app, clock, database, settings }
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.app.address
     }
 
     /// Asks it to stop, and waits until it has.

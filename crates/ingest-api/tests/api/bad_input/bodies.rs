@@ -2,11 +2,14 @@
 
 use super::{Untouched, assert_field_refused, assert_refused};
 use crate::support::{HOTEL, assert_outcome, list};
+use futures_util::future::{join_all, select_all};
 use plg_testkit::Backend;
 use plg_testkit::app::{Answer, Api, USER, event};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 
@@ -179,4 +182,54 @@ async fn a_body_is_declared_as_json_or_not_at_all(
     }
     let undeclared = Api::send(t.request(Method::POST, "/v1/events").body(body)).await;
     assert_outcome(&undeclared, "recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_body_is_not_taken_for_broken_json() {
+    let t = Untouched::start(Backend::Sqlite).await;
+    let send = async |coding: &str| {
+        let request = t.request(Method::POST, "/v1/events").header("Content-Encoding", coding);
+        Api::send(request.json(&click())).await
+    };
+    let problem = (415, "unsupported_media_type");
+    assert_refused(&send("gzip").await, problem, None, "without Content-Encoding: gzip");
+    t.assert_untouched().await;
+    assert_outcome(&send("identity").await, "recorded");
+}
+
+/// A mebibyte each, of which the last bytes never come.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_that_do_not_arrive_are_bounded_together() {
+    const LARGE: usize = 33;
+
+    let t = Untouched::start(Backend::Sqlite).await;
+    let token = crate::access::mint(&t, HOTEL).await;
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-length: {BODY_MAX_BYTES}\r\n\r\n"
+    );
+    let sent = [head.as_bytes(), &vec![b' '; BODY_MAX_BYTES - 1]].concat();
+    let streams = (0..LARGE).map(async |_| {
+        let mut stream = TcpStream::connect(t.address()).await.unwrap();
+        // It may be refused before all is sent.
+        let _ = stream.write_all(&sent).await;
+        stream
+    });
+    let mut streams = join_all(streams).await;
+    // The others wait.
+    let answers = streams.iter_mut().map(|stream| {
+        Box::pin(async move {
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            answer
+        })
+    });
+    let (answer, ..) = select_all(answers).await;
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 503");
+    // Small ones come through, and large ones of backends.
+    let click = click();
+    assert_outcome(&t.with(Some(&token)).post("/v1/events", &json!(click)).await, "recorded");
+    let large = format!("[{click}{}]", " ".repeat(BODY_MAX_BYTES / 2));
+    let large = t.post_raw("/v1/events", large).await;
+    assert_eq!(list(&large.body["results"])[0]["outcome"], "recorded", "{large:?}");
 }
