@@ -13,8 +13,10 @@ use crate::problem::{Code, Problem};
 use crate::reader::Reader;
 use crate::routes;
 use crate::spans::Spans;
+use crate::stop::Drain;
+pub use crate::stop::Stopper;
 use crate::writer::{Lanes, Writer};
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use migrations::SchemaState;
@@ -25,7 +27,6 @@ use sea_orm::{DatabaseConnection, DbErr};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 /// How long a request's head may take to arrive.
@@ -95,7 +96,9 @@ pub struct State {
     /// What it counts about itself.
     pub metrics: Arc<Metrics>,
     /// Whether it can work.
-    pub health: Arc<Health>,
+    pub health: Health,
+    /// Whether it stops, and what is under way.
+    pub(crate) drain: Arc<Drain>,
     /// Exports traces, if anybody takes them.
     pub spans: Option<Spans>,
 }
@@ -133,7 +136,7 @@ impl Application {
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
-        let (reader, health) = (Reader::new(db, clock), Arc::new(Health::default()));
+        let (reader, health, drain) = (Reader::new(db, clock), Health::default(), Arc::default());
         let door = Door::new(Duration::from_millis(settings.server.max_wait_ms));
         let bodies = BodyMemory::default();
         let state = web::Data::new(State {
@@ -145,6 +148,7 @@ impl Application {
             plans,
             metrics,
             health,
+            drain,
             spans,
         });
 
@@ -164,6 +168,7 @@ impl Application {
         let mut server = HttpServer::new(app)
             .max_connections(settings.server.connections)
             .client_request_timeout(HEAD_DEADLINE)
+            .keep_alive(Duration::from_secs(settings.server.keep_alive_seconds))
             .disable_signals()
             .shutdown_timeout(settings.server.drain_seconds)
             .tcp_nodelay(true);
@@ -174,8 +179,7 @@ impl Application {
         let server = server.listen(listener).map_err(listen_error)?.run();
         let listen_error =
             |cause| StartError::Listen { address: metrics_address, section: "METRICS", cause };
-        let metrics_server =
-            exporter::serve(metrics_listener, state.clone()).map_err(listen_error)?;
+        let metrics_server = exporter::serve(metrics_listener, &state).map_err(listen_error)?;
         let ready_grace = Duration::from_secs(settings.server.ready_grace_seconds);
         Ok(Self {
             address,
@@ -211,30 +215,31 @@ impl Application {
     /// Stops it from elsewhere.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        let (health, ready_grace) = (Arc::clone(&self.state.health), self.ready_grace);
-        let at_once = Arc::clone(&self.at_once);
-        Stopper { health, ready_grace, server: self.server.handle(), at_once }
+        Stopper {
+            drain: Arc::clone(&self.state.drain),
+            ready_grace: self.ready_grace,
+            server: self.server.handle(),
+            at_once: Arc::clone(&self.at_once),
+        }
     }
 
     /// Serves until it is told to stop. Then it is not ready any more, goes on until nobody sends it new
     /// requests, accepts no connections, answers what is under way, waits for the lanes to finish, closes
-    /// the database, and exports the last spans.
+    /// the database, and exports the last spans. Its metrics can be read for as long. Says how many requests under way
+    /// were not answered.
     ///
     /// # Errors
     /// When the server fails.
-    pub async fn run(self) -> std::io::Result<()> {
+    pub async fn run(self) -> std::io::Result<usize> {
         let Self { server, metrics_server, state, at_once, lanes, .. } = self;
         let metrics = metrics_server.handle();
         let metrics_server = tokio::spawn(metrics_server);
         tokio::select! {
             end = server => end?,
-            // While it waits for requests it hears nothing: it has to be dropped.
             () = at_once.notified() => {}
         }
-        metrics.stop(true).await;
-        // Ends with the handle, whatever its result.
-        let _ = metrics_server.await;
-        let (spans, reader) = (state.spans.clone(), state.reader.clone());
+        let (spans, reader, drain) =
+            (state.spans.clone(), state.reader.clone(), Arc::clone(&state.drain));
         // The lanes end when nobody can send them anything.
         drop(state);
         lanes.finished().await;
@@ -242,51 +247,10 @@ impl Application {
         if let Some(spans) = spans {
             spans.finish().await;
         }
-        Ok(())
-    }
-}
-
-/// Stops a service.
-#[derive(Clone)]
-pub struct Stopper {
-    health: Arc<Health>,
-    ready_grace: Duration,
-    server: ServerHandle,
-    at_once: Arc<Notify>,
-}
-
-impl Stopper {
-    /// Stops when the process is asked to, by SIGTERM or SIGINT; at once when it is asked again.
-    ///
-    /// # Errors
-    /// When the system does not tell of signals.
-    pub async fn stop_on_signal(self) -> std::io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut asked = async || {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        asked().await;
-        tracing::info!("stopping: asked to");
-        let at_once = Arc::clone(&self.at_once);
-        tokio::select! {
-            () = self.stop() => {}
-            () = asked() => {
-                tracing::warn!("stopping at once: asked again");
-                at_once.notify_one();
-            }
-        }
-        Ok(())
-    }
-
-    /// Is not ready any more, waits, then accepts nothing more, and waits for the requests under way.
-    pub async fn stop(self) {
-        self.health.drain();
-        tokio::time::sleep(self.ready_grace).await;
-        self.server.stop(true).await;
+        metrics.stop(true).await;
+        // Ends with the handle, whatever its result.
+        let _ = metrics_server.await;
+        Ok(drain.unanswered())
     }
 }
 

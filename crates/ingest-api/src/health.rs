@@ -5,7 +5,6 @@ use crate::app::State;
 use crate::problem::{Code, Problem};
 use migrations::SchemaState;
 use plg_store::connect;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -17,20 +16,8 @@ type Readiness = Result<(), Problem>;
 /// What is known of the service's health.
 #[derive(Default)]
 pub struct Health {
-    draining: AtomicBool,
     /// When the database last answered, and what.
     last: Mutex<Option<(Instant, Readiness)>>,
-}
-
-impl Health {
-    /// From now on it is not ready, though it still works.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether every lane is at work.
@@ -46,7 +33,7 @@ pub(crate) fn is_alive(state: &State) -> Readiness {
 /// Whether it should be sent requests.
 pub(crate) async fn is_ready(state: &State) -> Readiness {
     is_alive(state)?;
-    if state.health.is_draining() {
+    if state.drain.is_draining() {
         let detail = "the service is stopping: ask another one";
         return Err(Problem::unavailable(Code::ShuttingDown, detail, RETRY_SECONDS));
     }

@@ -21,6 +21,7 @@ pub mod problem;
 pub mod reader;
 pub mod routes;
 mod spans;
+mod stop;
 mod trace;
 pub mod writer;
 

@@ -99,8 +99,10 @@ fn serve() -> Result<(), Error> {
         let application = Application::build(&settings, Arc::new(SystemClock)).await?;
         greet(&application, &settings);
         tokio::spawn(application.stopper().stop_on_signal());
-        application.run().await?;
-        tracing::info!("stopped; everything accepted was answered");
+        match application.run().await? {
+            0 => tracing::info!("stopped; everything accepted was answered"),
+            requests => tracing::warn!(requests, "stopped; some requests were not answered"),
+        }
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! What is noted of every request: its metrics, one line in the log, and its place in a trace, exported as a
-//! span if that is configured. Never a body, a query or a credential.
+//! span if that is configured. Never a body, a query or a credential: a service key is named by its id.
 
-use crate::access::limits::Allowance;
+use crate::access::limits::{Allowance, Credential};
 use crate::app::State;
 use crate::metrics::RequestLabels;
 use crate::problem::Code;
@@ -9,8 +9,8 @@ use crate::spans::Spans;
 use crate::trace::{self, Trace};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
 use std::fmt::Display;
@@ -31,7 +31,9 @@ pub(crate) async fn observe<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let began = Instant::now();
-    let spans = request.app_data::<web::Data<State>>().and_then(|state| state.spans.as_ref());
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let under_way = state.as_ref().map(|state| state.drain.enter());
+    let spans = state.as_ref().and_then(|state| state.spans.as_ref());
     let trace = Trace::of(request.headers(), spans.map_or(0.0, Spans::sample_ratio));
     let span = tracing::info_span!("request", trace_id = %trace.id());
     let mut response = next.call(request).instrument(span.clone()).await?;
@@ -45,28 +47,39 @@ pub(crate) async fn observe<B: MessageBody>(
         status: response.status().as_u16(),
         code,
     };
+    let caller = request.extensions().get::<Credential>().copied();
     span.in_scope(|| {
         tracing::info!(
             target: "ingest_api::request",
             method = labels.method,
             path = beginning(request.path()),
+            caller = caller.map(tracing::field::display),
             status = labels.status,
             code,
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
     });
-    if let Some(state) = request.app_data::<web::Data<State>>() {
+    let mut is_last = request.head().upgrade();
+    if let Some(state) = &state {
+        is_last |= state.drain.is_draining();
         state.metrics.answered(&labels, took);
         if let Some(spans) = state.spans.as_ref().filter(|_| trace.is_sampled()) {
             spans.record(&trace, &labels, request.path(), took);
         }
     }
     let allowance = request.extensions().get::<Allowance>().copied();
+    if is_last {
+        // Who asks for another protocol, as Java's client does, would be told that the connection goes on with that.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     insert(&mut response, trace::HEADER, trace);
     if let Some(allowance) = allowance {
         insert(&mut response, "ratelimit", allowance.left());
         insert(&mut response, "ratelimit-policy", allowance.policy());
+    }
+    if let Some(under_way) = under_way {
+        under_way.answered();
     }
     Ok(response)
 }

@@ -188,7 +188,7 @@ pub struct TestApp {
     /// Talks to where its metrics are.
     pub metrics: Api,
     stopper: Stopper,
-    running: JoinHandle<std::io::Result<()>>,
+    running: JoinHandle<std::io::Result<usize>>,
 }
 
 impl TestApp {

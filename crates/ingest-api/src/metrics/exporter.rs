@@ -1,6 +1,6 @@
 //! `/metrics`, on a port of its own: it is not for those who call the API.
 
-use super::{ConnectionLabels, LaneLabels, rollups};
+use super::{ConnectionLabels, LaneLabels, Metrics, rollups};
 use crate::app::State;
 use crate::problem::{Code, Problem};
 use actix_web::dev::Server;
@@ -10,12 +10,20 @@ use plg_service::logging;
 use plg_store::rollup::overview::overview;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves `/metrics` until it is stopped.
-pub(crate) fn serve(listener: TcpListener, state: web::Data<State>) -> std::io::Result<Server> {
-    let app = move || App::new().app_data(state.clone()).route("/metrics", web::get().to(scrape));
+/// Serves `/metrics` until it is stopped: also while what it tells of stops, which nobody here holds up.
+pub(crate) fn serve(listener: TcpListener, state: &web::Data<State>) -> std::io::Result<Server> {
+    let metrics = web::Data::from(Arc::clone(&state.metrics));
+    let state = web::Data::new(Arc::downgrade(state));
+    let app = move || {
+        App::new()
+            .app_data(metrics.clone())
+            .app_data(state.clone())
+            .route("/metrics", web::get().to(scrape))
+    };
     Ok(HttpServer::new(app)
         .workers(1)
         .disable_signals()
@@ -25,8 +33,19 @@ pub(crate) fn serve(listener: TcpListener, state: web::Data<State>) -> std::io::
 }
 
 /// What is counted, with what is looked up now.
-async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
-    let metrics = &state.metrics;
+async fn scrape(
+    metrics: web::Data<Metrics>,
+    state: web::Data<Weak<State>>,
+) -> Result<HttpResponse, Problem> {
+    if let Some(state) = state.upgrade() {
+        look(&metrics, &state).await;
+    }
+    let text = metrics.text();
+    let text = text.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).body(text))
+}
+
+async fn look(metrics: &Metrics, state: &State) {
     let writer = &state.writer;
     for (lane, (queued, limit)) in (0..).zip(writer.queued().zip(writer.queue_limits())) {
         metrics.queued.get_or_create(&LaneLabels { lane }).set(signed(queued));
@@ -35,7 +54,7 @@ async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     metrics.in_hand.set(signed(state.door.in_hand()));
     metrics.in_hand_limit.set(signed(state.door.limit()));
     metrics.lanes_alive.set(signed(state.writer.lanes_alive()));
-    metrics.draining.set(i64::from(state.health.is_draining()));
+    metrics.draining.set(i64::from(state.drain.is_draining()));
     let lost = u64::try_from(logging::lines_lost()).unwrap_or(u64::MAX);
     metrics.log_lines_lost.inner().store(lost, Ordering::Relaxed);
     let (open, idle) = state.reader.connections();
@@ -48,9 +67,6 @@ async fn scrape(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     if let Ok(seen) = state.reader.read(look).await {
         metrics.rollups.set(&seen);
     }
-    let text = metrics.text();
-    let text = text.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, TEXT)).body(text))
 }
 
 fn signed(count: usize) -> i64 {

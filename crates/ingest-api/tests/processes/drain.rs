@@ -50,7 +50,9 @@ async fn readiness_fails_first_and_requests_are_served_until_the_end() {
     assert_eq!(api.get("/readyz").await.status, 200);
     service.signal("-TERM");
     assert_refuses_to_be_ready(&api).await;
-    assert_eq!(api.get("/livez").await.status, 200);
+    let answer = api.get("/livez").await;
+    // The next request goes elsewhere.
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     assert_eq!(api.import(hotel(1), "job").await.status, 201);
     // Asked again, it stops at once.
     assert!(service.terminate().success());
@@ -74,6 +76,20 @@ async fn asked_again_it_waits_for_nobody() {
     deaf.read_exact(&mut [0; 12]).unwrap();
     service.signal("-TERM");
     assert_refuses_connections(service.address()).await;
+    assert!(service.terminate().success());
+}
+
+/// Proxies keep connections for a minute and more.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_only_kept_are_not_waited_for() {
+    const HOURS: &[(&str, &str)] =
+        &[("PLG__SERVER__DRAIN_SECONDS", "3600"), ("PLG__SERVER__KEEP_ALIVE_SECONDS", "3600")];
+
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let service = Service::start(database.url(), HOURS);
+    let mut kept = TcpStream::connect(service.address()).unwrap();
+    kept.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    kept.read_exact(&mut [0; 12]).unwrap();
     assert!(service.terminate().success());
 }
 

@@ -2,13 +2,17 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use plg_testkit::app::{Api, hotel};
+use ingest_api::access::key;
+use plg_testkit::app::{Api, USER, hotel};
 use plg_testkit::{Backend, Process, TestDatabase, access};
+use serde_json::{Value, json};
+use std::fs::File;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 /// More lines than a pipe holds and the service keeps.
 const LINES: usize = 6_000;
@@ -37,4 +41,43 @@ async fn a_log_that_nobody_reads_stops_nothing_and_what_is_lost_is_counted() {
     let lost: usize = lost.expect("it is counted").parse().unwrap();
     assert!((1..LINES).contains(&lost), "{lost}");
     assert!(block_in_place(|| service.terminate()).success());
+}
+
+/// A service key by its id, never by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_names_who_called() {
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let mut settings =
+        vec![("PLG__SERVER__PORT", "0"), ("PLG__METRICS__PORT", "0"), ("PLG__LOG__FORMAT", "json")];
+    settings.extend(access::ENVIRONMENT);
+    let program = Path::new(env!("CARGO_BIN_EXE_ingest-api"));
+    let keys = Command::new(program)
+        .args(["keys", "create", "--name", "backend", "--scope", "events:write,usage:read"])
+        .env("DATABASE_URL", database.url())
+        .output()
+        .unwrap();
+    let key = String::from_utf8(keys.stdout).unwrap();
+    let key = key.trim();
+    let file = std::env::temp_dir().join(format!("plg-log-{}", Uuid::new_v4()));
+    let log = Stdio::from(File::create(&file).unwrap());
+    let service =
+        block_in_place(|| Process::serve_logging_to(log, program, database.url(), &settings));
+    let root = Api::new(service.address);
+    let user = json!({ "hotel_id": hotel(1), "user_id": USER });
+    let minted = root.post("/v1/session-tokens", &user).await;
+    let token = minted.body["token"].as_str().unwrap();
+    let usage = format!("/v1/hotels/{}/usage", hotel(1));
+    for credential in [None, Some("plg_unknown"), Some(key), Some(token)] {
+        root.with(credential).get(&usage).await;
+    }
+    assert!(block_in_place(|| service.terminate()).success());
+
+    let log = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(!log.contains(key) && !log.contains(token), "{log}");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines = lines.filter(|line| line["message"] == "answered");
+    let callers: Vec<_> = lines.map(|line| line["caller"].clone()).collect();
+    let id = json!(key::id_of(key));
+    assert_eq!(callers, [json!("root"), Value::Null, Value::Null, id, json!("browser")]);
 }

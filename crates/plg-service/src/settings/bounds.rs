@@ -17,6 +17,8 @@ impl Settings {
         let Self { writer, rollup, .. } = &self;
         check("server.threads", self.server.threads, 0, 512, "0 to 512")?;
         check("server.connections", self.server.connections, 1, 100_000, "1 to 100000")?;
+        let keep_alive = usize::try_from(self.server.keep_alive_seconds).unwrap_or(usize::MAX);
+        check("server.keep_alive_seconds", keep_alive, 1, 3_600, "1 to 3600")?;
         let millis = |millis: u64| usize::try_from(millis).unwrap_or(usize::MAX);
         check("server.max_wait_ms", millis(self.server.max_wait_ms), 10, 1_500, "10 to 1500")?;
         check("writer.lanes", writer.lanes, 1, 64, "1 to 64")?;

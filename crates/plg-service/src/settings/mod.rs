@@ -69,6 +69,8 @@ pub struct ServerSettings {
     pub threads: usize,
     /// Connections open at once on each of them; more wait to be accepted.
     pub connections: usize,
+    /// How long a connection is kept for its next request, in seconds.
+    pub keep_alive_seconds: u64,
     /// How long a request may wait for its answer before others are refused, in milliseconds.
     pub max_wait_ms: u64,
     /// How long it goes on, not ready any more, when it is asked to stop, in seconds.

@@ -7,6 +7,8 @@ use plg_testkit::app::{Api, USER, event};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const MALFORMED: [&str; 5] =
     ["me", "7", "%00", "4f7e1000-0000-0000-0000-00000000000g", "4f7e1000-0000-0000-0000"];
@@ -193,4 +195,19 @@ async fn a_resource_names_its_methods(
         }
     }
     t.assert_untouched().await;
+}
+
+/// Java's client asks for HTTP/2 in passing, and takes an answer that says `upgrade` for the last one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_another_protocol_is_told_that_the_connection_closes() {
+    let t = Untouched::start(Backend::Sqlite).await;
+    let mut stream = TcpStream::connect(t.address()).await.unwrap();
+    let request = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\n\
+                   upgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // To its end.
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
 }
