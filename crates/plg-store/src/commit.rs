@@ -3,7 +3,7 @@
 //! [`record`] does the first four in a transaction that is the caller's own, so that an application
 //! can commit its action, the event and the counter together. [`record_batch`] is the whole.
 
-use crate::connect::begin_write;
+use crate::connect::{self, begin_write};
 use crate::dialect::{Sql, execute_all};
 use crate::error::StoreError;
 use crate::months::Missing;
@@ -11,8 +11,10 @@ use crate::{events, gates, months, seats};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use plg_core::decide::{Answer, Batch, Decision, Snapshot};
 use plg_core::event::{Command, RecordedEvent};
+use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction};
+use sea_orm::{ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -77,26 +79,175 @@ pub async fn record_batch(
     now: impl Fn() -> DateTime<Utc>,
     commands: &[Command],
 ) -> Result<Vec<Answer>, CommitError> {
-    let deadline = Instant::now() + TRANSACTION_DEADLINE;
-    let mut attempt = 1;
-    loop {
-        match try_batch(db, plans, now(), commands, deadline).await {
-            Err(CommitError::Failed(error))
-                if error.is_conflict()
-                    && attempt < CONFLICT_ATTEMPTS
-                    && Instant::now() < deadline =>
-            {
-                tracing::debug!(%error, attempt, "batch stood in another's way, trying again");
-                if matches!(error, StoreError::MonthNotOpened { .. }) {
-                    // Somebody was faster: this may be met once for each hotel, and the deadline ends it.
-                    let hotels = commands.iter().map(Command::hotel_id).collect();
-                    before(deadline, months::open_missing(db, &hotels, now())).await?;
-                } else {
-                    attempt += 1;
+    Recording { db, plans, begun: &mut None, is_another_waiting: &|| false }
+        .run(now, commands)
+        .await
+}
+
+/// A connection on which one batch is recorded after the other.
+#[derive(Debug)]
+pub struct Recorder {
+    db: DatabaseConnection,
+    /// Begun with the COMMIT of the last batch, as another one was waiting: on PostgreSQL, BEGIN is a round trip.
+    begun: Option<DatabaseTransaction>,
+}
+
+impl Recorder {
+    /// On a connection of its own.
+    #[must_use]
+    pub const fn new(db: DatabaseConnection) -> Self {
+        Self { db, begun: None }
+    }
+
+    /// As [`record_batch`]. When another batch is waiting as this one is committed, its transaction is begun with that,
+    /// and has to be recorded at once, or [`rest`](Self::rest) called.
+    ///
+    /// # Errors
+    /// As [`record_batch`].
+    pub async fn record(
+        &mut self,
+        plans: &Plans,
+        now: impl Fn() -> DateTime<Utc>,
+        commands: &[Command],
+        is_another_waiting: impl Fn() -> bool,
+    ) -> Result<Vec<Answer>, CommitError> {
+        let Self { db, begun } = self;
+        let is_another_waiting = &is_another_waiting;
+        Recording { db, plans, begun, is_another_waiting }.run(now, commands).await
+    }
+
+    /// Leaves no transaction open.
+    ///
+    /// # Errors
+    /// When the database does not answer: drop the connection then.
+    pub async fn rest(&mut self) -> Result<(), DbErr> {
+        let Some(txn) = self.begun.take() else { return Ok(()) };
+        let ended = tokio::time::timeout(TRANSACTION_DEADLINE, txn.rollback()).await;
+        ended.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
+    }
+
+    /// As [`connect::plan_anew`].
+    ///
+    /// # Errors
+    /// As [`connect::plan_anew`].
+    pub async fn plan_anew(&mut self) -> Result<(), DbErr> {
+        self.rest().await?;
+        connect::plan_anew(&self.db).await
+    }
+
+    /// As [`was_committed`], of another connection's transaction.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn was_committed(&mut self, written: &Written) -> Result<bool, StoreError> {
+        self.rest().await?;
+        was_committed(&self.db, written).await
+    }
+
+    /// Those of the hotels that another transaction keeps locked at this moment (PostgreSQL).
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn kept_by_others(
+        &mut self,
+        hotels: &BTreeSet<HotelId>,
+    ) -> Result<BTreeSet<HotelId>, StoreError> {
+        self.rest().await?;
+        let ask = async {
+            let txn = begin_write(&self.db).await?;
+            let kept = months::kept_by_others(&txn, hotels).await?;
+            txn.rollback().await?;
+            Ok::<_, StoreError>(kept)
+        };
+        before(Instant::now() + TRANSACTION_DEADLINE, ask).await
+    }
+
+    /// Says goodbye.
+    ///
+    /// # Errors
+    /// When the database does not answer; nothing is lost.
+    pub async fn close(self) -> Result<(), DbErr> {
+        drop(self.begun);
+        self.db.close().await
+    }
+}
+
+/// A batch on its way, with the connection that it is recorded on.
+struct Recording<'a, F> {
+    db: &'a DatabaseConnection,
+    plans: &'a Plans,
+    begun: &'a mut Option<DatabaseTransaction>,
+    is_another_waiting: &'a F,
+}
+
+impl<F: Fn() -> bool> Recording<'_, F> {
+    async fn run(
+        mut self,
+        now: impl Fn() -> DateTime<Utc>,
+        commands: &[Command],
+    ) -> Result<Vec<Answer>, CommitError> {
+        let deadline = Instant::now() + TRANSACTION_DEADLINE;
+        let mut attempt = 1;
+        loop {
+            match self.attempt(now(), commands, deadline).await {
+                // Who has waited for a lock in vain has waited long.
+                Err(CommitError::Failed(error))
+                    if error.is_conflict()
+                        && !matches!(error, StoreError::Locked(_))
+                        && attempt < CONFLICT_ATTEMPTS
+                        && Instant::now() < deadline =>
+                {
+                    tracing::debug!(%error, attempt, "batch stood in another's way, trying again");
+                    if matches!(error, StoreError::MonthNotOpened { .. }) {
+                        // Somebody was faster: this may be met once for each hotel, and the deadline ends it.
+                        let hotels = commands.iter().map(Command::hotel_id).collect();
+                        before(deadline, months::open_missing(self.db, &hotels, now())).await?;
+                    } else {
+                        attempt += 1;
+                    }
                 }
+                result => return result,
             }
-            result => return result,
         }
+    }
+
+    async fn attempt(
+        &mut self,
+        now: DateTime<Utc>,
+        commands: &[Command],
+        deadline: Instant,
+    ) -> Result<Vec<Answer>, CommitError> {
+        let txn = match self.begun.take() {
+            Some(txn) => txn,
+            None => before(deadline, begin_write(self.db)).await?,
+        };
+        let work = decide_and_write(&txn, self.plans, now, commands, Missing::Fail);
+        match before(deadline, work).await {
+            Ok(written) => match before(deadline, self.commit(txn)).await {
+                Ok(()) => Ok(written.answers),
+                // Citus says only that it could not commit when a node is lost that may have done it.
+                Err(cause @ (StoreError::Unavailable(_) | StoreError::Database(_))) => {
+                    Err(CommitError::Unknown { cause, written })
+                }
+                Err(cause) => Err(cause.into()),
+            },
+            // A connection that is lost, or given up, takes its transaction with it.
+            Err(error @ StoreError::Unavailable(_)) => Err(error.into()),
+            Err(error) => {
+                before(deadline, txn.rollback()).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn commit(&mut self, txn: DatabaseTransaction) -> Result<(), DbErr> {
+        // On SQLite, to begin is to lock.
+        if !connect::is_postgres(&txn) || !(self.is_another_waiting)() {
+            return txn.commit().await;
+        }
+        txn.execute_unprepared("COMMIT AND CHAIN").await?;
+        *self.begun = Some(txn);
+        Ok(())
     }
 }
 
@@ -124,33 +275,6 @@ pub struct Written {
     pub answers: Vec<Answer>,
     /// One of its events: all of them are stored, or none. A batch without events changes nothing.
     witness: Option<Arc<RecordedEvent>>,
-}
-
-async fn try_batch(
-    db: &DatabaseConnection,
-    plans: &Plans,
-    now: DateTime<Utc>,
-    commands: &[Command],
-    deadline: Instant,
-) -> Result<Vec<Answer>, CommitError> {
-    let txn = before(deadline, begin_write(db)).await?;
-    let work = decide_and_write(&txn, plans, now, commands, Missing::Fail);
-    match before(deadline, work).await {
-        Ok(written) => match before(deadline, txn.commit()).await {
-            Ok(()) => Ok(written.answers),
-            // Citus says only that it could not commit when a node is lost that may have done it.
-            Err(cause @ (StoreError::Unavailable(_) | StoreError::Database(_))) => {
-                Err(CommitError::Unknown { cause, written })
-            }
-            Err(cause) => Err(cause.into()),
-        },
-        // A connection that is lost, or given up, takes its transaction with it.
-        Err(error @ StoreError::Unavailable(_)) => Err(error.into()),
-        Err(error) => {
-            before(deadline, txn.rollback()).await?;
-            Err(error.into())
-        }
-    }
 }
 
 async fn before<T, E: Into<StoreError>>(

@@ -19,8 +19,10 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// A pooled connection that was used less than this long ago is used again without a test, which would
 /// cost as much as a read.
 const POOL_TRUST: Duration = Duration::from_secs(1);
-/// How long PostgreSQL may work on one statement of a service.
+/// How long PostgreSQL may work on one statement of a service: half of it may be waiting for a lock.
 pub const STATEMENT_DEADLINE: Duration = Duration::from_millis(2_000);
+/// How long PostgreSQL keeps a transaction whose session says nothing, at the most.
+const IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long to wait for another process that writes to the same SQLite file.
 pub const SQLITE_BUSY_DEADLINE: Duration = Duration::from_millis(2_000);
 /// Rows that the driver's thread may be ahead: as many as a batch has hotels, or it stops for each.
@@ -159,9 +161,14 @@ pub(crate) async fn connect_server(
 /// them.
 fn settings(statement_deadline: Option<Duration>, planning: Planning) -> Arc<str> {
     // Zero is no deadline.
-    let deadline = statement_deadline.unwrap_or_default().as_millis();
+    let deadline = statement_deadline.unwrap_or_default();
+    // Whoever is lost in the middle of a transaction keeps its hotels locked for so long.
+    let idle = statement_deadline.map_or(IDLE_MAX, |deadline| IDLE_MAX.min(deadline * 3 / 2));
     let mut settings = format!(
-        "set statement_timeout = {deadline}; set idle_in_transaction_session_timeout = 10000"
+        "set statement_timeout = {}; set lock_timeout = {}; set idle_in_transaction_session_timeout = {}",
+        deadline.as_millis(),
+        (deadline / 2).as_millis(),
+        idle.as_millis(),
     );
     for (name, value) in planning.settings() {
         settings.push_str(&format!("; set {name} = {value}"));

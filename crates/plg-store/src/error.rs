@@ -12,6 +12,10 @@ pub enum StoreError {
     /// Another transaction stood in the way. Nothing was written; trying again will help.
     #[error("transaction conflict: {0}")]
     Conflict(#[source] DbErr),
+    /// Another transaction keeps what this one needs. Nothing was written; trying again will help when that one has
+    /// ended.
+    #[error("kept by another transaction: {0}")]
+    Locked(#[source] DbErr),
     /// The database refuses the data. Nothing was written; trying again will not help.
     #[error("the database refuses the data: {0}")]
     Data(#[source] DbErr),
@@ -41,7 +45,7 @@ impl StoreError {
     /// Whether doing the whole transaction again may succeed where this one did not.
     #[must_use]
     pub const fn is_conflict(&self) -> bool {
-        matches!(self, Self::Conflict(_) | Self::MonthNotOpened { .. })
+        matches!(self, Self::Conflict(_) | Self::Locked(_) | Self::MonthNotOpened { .. })
     }
 
     pub(crate) fn corrupt(what: &'static str, value: impl Into<String>) -> Self {
@@ -57,6 +61,7 @@ impl From<DbErr> for StoreError {
                 match meaning(e) {
                     Meaning::Unavailable => Self::Unavailable(error.to_string()),
                     Meaning::Conflict => Self::Conflict(error),
+                    Meaning::Locked => Self::Locked(error),
                     Meaning::Data => Self::Data(error),
                     Meaning::Other => Self::Database(error),
                 }
@@ -69,6 +74,7 @@ impl From<DbErr> for StoreError {
 enum Meaning {
     Unavailable,
     Conflict,
+    Locked,
     Data,
     Other,
 }
@@ -96,8 +102,10 @@ fn meaning_of_code(code: &str) -> Meaning {
 
 fn meaning_of_state(state: &str) -> Meaning {
     match state {
-        // Serialization failure, deadlock, lock timeout.
-        "40001" | "40P01" | "55P03" => Meaning::Conflict,
+        // Serialization failure, deadlock.
+        "40001" | "40P01" => Meaning::Conflict,
+        // Lock timeout.
+        "55P03" => Meaning::Locked,
         // Read-only (a demoted primary), idle in a transaction for too long.
         "25006" | "25P03" => Meaning::Unavailable,
         _ => match state.get(..2) {

@@ -42,6 +42,6 @@ pub mod traffic;
 mod url;
 pub mod usage;
 
-pub use commit::{CommitError, record, record_batch};
+pub use commit::{CommitError, Recorder, record, record_batch};
 pub use connect::DatabaseUrl;
 pub use error::StoreError;

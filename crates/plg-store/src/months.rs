@@ -74,6 +74,23 @@ async fn lock_open(
     rows.iter().map(|row| hotel_state(&mut InOrder::of(row), plans)).collect()
 }
 
+/// Those of the hotels whose open month another transaction keeps at this moment.
+pub(crate) async fn kept_by_others(
+    txn: &impl ConnectionTrait,
+    hotels: &BTreeSet<HotelId>,
+) -> Result<BTreeSet<HotelId>, StoreError> {
+    let open = async |locking: &str| {
+        let select = Sql::new(txn, "select hotel_id from usage_monthly where not closed and ")
+            .any_of("hotel_id", hotels.iter().map(|hotel| hotel.0))
+            .text(locking);
+        let rows = txn.query_all_raw(select.statement()).await?;
+        let hotels = rows.iter().map(|row| Ok(HotelId(row.try_get("", "hotel_id")?)));
+        hotels.collect::<Result<BTreeSet<_>, StoreError>>()
+    };
+    let free = open(" for update skip locked").await?;
+    Ok(open("").await?.difference(&free).copied().collect())
+}
+
 fn hotel_state(row: &mut InOrder<'_>, plans: &Plans) -> Result<HotelState, StoreError> {
     let profile = Profile::try_from(ProfileRow::take(row)?)?;
     Ok(HotelState {

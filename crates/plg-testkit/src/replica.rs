@@ -42,9 +42,9 @@ impl Replica {
         for _ in 0..ATTEMPTS {
             match citus::record(&self.connection, &self.plans, now, commands).await {
                 Ok(answers) => return answers,
-                Err(CommitError::Failed(StoreError::Unavailable(_) | StoreError::Conflict(_))) => {
-                    self.reconnect().await;
-                }
+                Err(CommitError::Failed(
+                    StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Locked(_),
+                )) => self.reconnect().await,
                 Err(CommitError::Failed(error)) => panic!("refused: {error}"),
                 Err(CommitError::Unknown { written, .. }) => {
                     if self.find_out(&written).await {

@@ -250,6 +250,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(_)
             | StoreError::Conflict(_)
+            | StoreError::Locked(_)
             | StoreError::MonthNotOpened { .. } => {
                 tracing::warn!(%error, "database unavailable");
                 let detail = "nothing was recorded; try again";
@@ -273,6 +274,11 @@ impl From<WriteError> for Problem {
             WriteError::Store(error) => error.into(),
             WriteError::Unavailable => {
                 let detail = "nothing was recorded; try again";
+                Self::unavailable(Code::DatabaseUnavailable, detail, RETRY_DATABASE_SECONDS)
+            }
+            WriteError::HotelLocked => {
+                let detail =
+                    "nothing was recorded: another transaction keeps this hotel locked; try again";
                 Self::unavailable(Code::DatabaseUnavailable, detail, RETRY_DATABASE_SECONDS)
             }
             WriteError::Overloaded => {

@@ -8,11 +8,11 @@ use crate::metrics::BatchOutcome;
 use futures_util::FutureExt as _;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
-use plg_store::commit::{CommitError, Written, was_committed};
+use plg_core::ids::HotelId;
+use plg_store::commit::{CommitError, Written};
 use plg_store::connect::{self, Planning};
-use plg_store::{StoreError, record_batch};
-use sea_orm::DatabaseConnection;
-use std::collections::VecDeque;
+use plg_store::{Recorder, StoreError};
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,14 +24,20 @@ const OUTCOME_DEADLINE: Duration = Duration::from_millis(2_000);
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 /// How long plans are kept: made for a handful of hotels, they would read all of the thousands that have come since.
 const PLANS_KEPT: Duration = Duration::from_secs(60);
+/// How often a batch waits in vain for hotels that others keep, before all of it is given up.
+const LOCK_ATTEMPTS: u32 = 3;
+/// So many hotels that others keep are remembered.
+const KEPT_MAX: usize = 1_000;
 
 pub(super) struct Lane {
     shared: Arc<Shared>,
     queue: mpsc::UnboundedReceiver<Job>,
     pending: VecDeque<Job>,
     admission: Arc<Admission>,
-    connection: Option<DatabaseConnection>,
+    recorder: Option<Recorder>,
     planned_at: Duration,
+    /// Hotels that another transaction was found to keep: asked about before they are waited for again.
+    kept: BTreeSet<HotelId>,
 }
 
 impl Lane {
@@ -45,8 +51,9 @@ impl Lane {
             queue,
             pending: VecDeque::new(),
             admission,
-            connection: None,
+            recorder: None,
             planned_at: Duration::ZERO,
+            kept: BTreeSet::new(),
         }
     }
 
@@ -58,6 +65,9 @@ impl Lane {
         }
         loop {
             if self.pending.is_empty() {
+                if self.queue.is_empty() {
+                    self.rest().await;
+                }
                 match self.queue.recv().await {
                     Some(job) => self.pending.push_back(job),
                     None => break,
@@ -73,9 +83,19 @@ impl Lane {
             );
             self.process_safely(jobs).await;
         }
-        if let Some(connection) = self.connection.take() {
+        if let Some(recorder) = self.recorder.take() {
             // The transactions are done; a failure to say goodbye loses nothing.
-            let _ = connection.close().await;
+            let _ = recorder.close().await;
+        }
+    }
+
+    /// Nothing waits any more: no transaction is left open for it.
+    async fn rest(&mut self) {
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = recorder.rest().await
+        {
+            tracing::warn!(%error, "database lost while nothing was recorded");
+            self.drop_connection();
         }
     }
 
@@ -102,13 +122,13 @@ impl Lane {
         if commands.is_empty() {
             return;
         }
-        let mut results = self.commit(&commands).await.into_iter();
+        let mut results = self.commit_free(&commands, LOCK_ATTEMPTS).await.into_iter();
         deliver(replies.into_iter().map(|(count, reply)| {
             let results = results.by_ref().take(count).collect();
             (reply, results)
         }));
         drop(places);
-        if self.connection.is_none() {
+        if self.recorder.is_none() {
             self.fail_waiting();
         }
     }
@@ -124,8 +144,54 @@ impl Lane {
         }));
     }
 
+    /// One result for each command. Hotels that another transaction is known to keep are left out: their neighbours
+    /// would wait with them, and be answered as they are.
+    async fn commit_free(&mut self, commands: &[Command], lock_attempts: u32) -> Vec<WriteResult> {
+        let known = |command: &&Command| self.kept.contains(&command.hotel_id());
+        let known: BTreeSet<HotelId> =
+            commands.iter().filter(known).map(Command::hotel_id).collect();
+        if !known.is_empty() {
+            self.ask_who_is_kept(known).await;
+        }
+        if self.kept.is_empty() {
+            return self.commit(commands, lock_attempts).await;
+        }
+        let is_free = |command: &&Command| !self.kept.contains(&command.hotel_id());
+        let free: Vec<Command> = commands.iter().filter(is_free).cloned().collect();
+        let kept: Vec<bool> = commands.iter().map(|command| !is_free(&command)).collect();
+        let results =
+            if free.is_empty() { Vec::new() } else { self.commit(&free, lock_attempts).await };
+        let mut results = results.into_iter();
+        let result = |is_kept| {
+            if is_kept { Some(Err(WriteError::HotelLocked)) } else { results.next() }
+        };
+        kept.into_iter().filter_map(result).collect()
+    }
+
+    /// Remembers which of these hotels another transaction keeps at this moment.
+    async fn ask_who_is_kept(&mut self, hotels: BTreeSet<HotelId>) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let kept = match recorder.kept_by_others(&hotels).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "cannot ask which hotels are locked");
+                self.drop_connection();
+                return;
+            }
+        };
+        for hotel in hotels {
+            if kept.contains(&hotel) {
+                if self.kept.len() < KEPT_MAX && self.kept.insert(hotel) {
+                    tracing::warn!(%hotel, "another transaction keeps this hotel locked: it is answered 503");
+                }
+            } else if self.kept.remove(&hotel) {
+                tracing::info!(%hotel, "this hotel is not locked any more");
+            }
+        }
+    }
+
     /// One result for each command.
-    async fn commit(&mut self, commands: &[Command]) -> Vec<WriteResult> {
+    async fn commit(&mut self, commands: &[Command], lock_attempts: u32) -> Vec<WriteResult> {
         let mut results = Vec::with_capacity(commands.len());
         // The next one last.
         let mut parts = vec![commands];
@@ -144,6 +210,13 @@ impl Lane {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
+                // One of them is kept by another transaction: which?
+                Err(WriteError::Store(StoreError::Locked(cause))) if lock_attempts > 1 => {
+                    tracing::debug!(%cause, commands = part.len(), "a batch waited in vain for a lock");
+                    self.ask_who_is_kept(part.iter().map(Command::hotel_id).collect()).await;
+                    let again = Box::pin(self.commit_free(part, lock_attempts - 1)).await;
+                    results.extend(again);
+                }
                 Err(WriteError::Store(error)) if part.len() == 1 => results.push(Err(error.into())),
                 Err(error) => {
                     if let WriteError::Store(error) = &error {
@@ -152,7 +225,7 @@ impl Lane {
                     results.extend(part.iter().map(|_| Err(error.of_another())));
                 }
             }
-            if self.connection.is_none() {
+            if self.recorder.is_none() {
                 // The rest would only wait for the next failure.
                 break;
             }
@@ -164,16 +237,17 @@ impl Lane {
     /// All or nothing.
     async fn try_commit(&mut self, commands: &[Command]) -> Result<Vec<Answer>, WriteError> {
         let shared = Arc::clone(&self.shared);
-        let connection = match self.connect().await {
-            Ok(connection) => connection,
-            Err(error) => {
-                tracing::warn!(%error, "no database");
-                return Err(WriteError::Unavailable);
-            }
+        if let Err(error) = self.connect().await {
+            tracing::warn!(%error, "no database");
+            return Err(WriteError::Unavailable);
+        }
+        let Self { recorder: Some(recorder), queue, pending, .. } = self else {
+            return Err(WriteError::Unavailable);
         };
         let now = || shared.clock.now();
+        let is_another_waiting = || !pending.is_empty() || !queue.is_empty();
         let began = Instant::now();
-        let result = record_batch(connection, &shared.plans, now, commands).await;
+        let result = recorder.record(&shared.plans, now, commands, is_another_waiting).await;
         let took = began.elapsed();
         shared.metrics.batch(BatchOutcome::of(&result), commands.len(), took);
         match result {
@@ -205,8 +279,8 @@ impl Lane {
     /// What became of a transaction whose COMMIT was not answered.
     async fn find_out(&mut self, written: Written) -> Result<Vec<Answer>, WriteError> {
         loop {
-            if let Ok(connection) = self.connect().await {
-                match was_committed(connection, &written).await {
+            if let Ok(recorder) = self.connect().await {
+                match recorder.was_committed(&written).await {
                     Ok(true) => return Ok(written.answers),
                     Ok(false) => return Err(WriteError::Unavailable),
                     Err(error) => {
@@ -219,12 +293,12 @@ impl Lane {
         }
     }
 
-    async fn connect(&mut self) -> Result<&DatabaseConnection, StoreError> {
+    async fn connect(&mut self) -> Result<&mut Recorder, StoreError> {
         let now = self.shared.clock.passed();
-        if let Some(connection) = &self.connection
+        if let Some(recorder) = &mut self.recorder
             && now - self.planned_at >= PLANS_KEPT
         {
-            let renewed = connect::plan_anew(connection).await;
+            let renewed = recorder.plan_anew().await;
             self.planned_at = now;
             if let Err(error) = renewed {
                 self.drop_connection();
@@ -234,17 +308,18 @@ impl Lane {
                 tracing::warn!(%error, "database lost while nothing was recorded, connecting again");
             }
         }
-        if self.connection.is_none() {
-            self.connection = Some(connect::single(&self.shared.url, Planning::Keyed).await?);
+        if self.recorder.is_none() {
+            let db = connect::single(&self.shared.url, Planning::Keyed).await?;
+            self.recorder = Some(Recorder::new(db));
             self.planned_at = now;
         }
-        self.connection.as_ref().ok_or_else(|| StoreError::Unavailable("not connected".into()))
+        self.recorder.as_mut().ok_or_else(|| StoreError::Unavailable("not connected".into()))
     }
 
     /// In the background: a connection that is stuck takes its time to close.
     fn drop_connection(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            tokio::spawn(connection.close());
+        if let Some(recorder) = self.recorder.take() {
+            tokio::spawn(recorder.close());
         }
     }
 }

@@ -37,6 +37,9 @@ pub enum WriteError {
     /// The database is not there. Nothing was recorded.
     #[error("database unavailable")]
     Unavailable,
+    /// Another transaction keeps the hotel locked. Nothing was recorded.
+    #[error("the hotel is locked by another transaction")]
+    HotelLocked,
     /// Too many wait for the lane, or it is too slow. Nothing was recorded.
     #[error("queue full")]
     Overloaded,
@@ -53,6 +56,7 @@ impl WriteError {
     const fn of_another(&self) -> Self {
         match self {
             Self::Store(_) | Self::Unavailable => Self::Unavailable,
+            Self::HotelLocked => Self::HotelLocked,
             Self::Overloaded => Self::Overloaded,
             Self::OutcomeUnknown => Self::OutcomeUnknown,
             Self::ShuttingDown => Self::ShuttingDown,

@@ -99,7 +99,7 @@ async fn connections_that_are_only_kept_are_not_waited_for() {
 async fn a_service_told_to_stop_finishes_its_queue(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let database = TestDatabase::new(backend).await;
+    let database = TestDatabase::on_one_machine(backend).await;
     let service = Service::start(database.url(), SMALL_QUEUE);
     let (api, address) = (service.api.clone(), service.address());
     let db = database.connect().await;

@@ -1,9 +1,11 @@
-//! One bad command does not fail those that share its transaction.
+//! One bad command, or a hotel that somebody keeps locked, does not fail those that share its transaction.
 
 use crate::support::Service;
+use plg_store::connect::begin_write;
 use plg_testkit::app::{event, hotel};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 #[rstest]
@@ -42,4 +44,50 @@ async fn a_hotel_that_cannot_be_read_fails_alone(
     ledger::assert_balanced(&db).await;
     let events = ledger::number(&db, "select count(*) as n from product_event").await;
     assert_eq!(events, i64::from(2 * (HOTELS - 1)));
+}
+
+/// An application in the middle of its own transaction, or somebody with psql. PostgreSQL only: on SQLite one
+/// transaction keeps everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotel_that_another_transaction_keeps_fails_alone() {
+    const HOTELS: u128 = 20;
+    const KEPT: u128 = 13;
+
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let service =
+        Service::start(database.url(), &[("PLG__LOG__FILTER", "off"), ("PLG__WRITER__LANES", "1")]);
+    let click = |number| event(hotel(number), "upgrade_click", json!({}));
+    let clicks: Vec<Value> = (0..HOTELS).map(click).collect();
+    let send = async || {
+        let answer = service.api.post("/v1/events", &json!(clicks)).await;
+        answer.body["results"].as_array().unwrap().clone()
+    };
+    let failed = r#"plg_writer_batches_total{outcome="failed"} "#;
+    let failures = async || {
+        let metrics = service.metrics().await;
+        metrics.lines().find_map(|line| line.strip_prefix(failed)).map(str::to_owned)
+    };
+    assert!(send().await.iter().all(|result| result["outcome"] == "recorded"));
+    let db = database.connect().await;
+    let other = begin_write(&db).await.unwrap();
+    let keep = format!("select 1 from usage_monthly where hotel_id = '{}' for update", hotel(KEPT));
+    other.execute_unprepared(&keep).await.unwrap();
+
+    // The first batch waits; the others know.
+    for _ in 0..3 {
+        for (number, result) in (0..).zip(send().await) {
+            if number == KEPT {
+                assert_eq!(result["problem"]["code"], "database_unavailable", "{result}");
+            } else {
+                assert_eq!(result["outcome"], "recorded", "{result}");
+            }
+        }
+        assert_eq!(failures().await.as_deref(), Some("1"));
+    }
+    let alone = service.api.event(hotel(KEPT), "upgrade_click", json!({})).await;
+    assert_eq!((alone.status, alone.code()), (503, "database_unavailable"));
+    other.rollback().await.unwrap();
+    assert!(send().await.iter().all(|result| result["outcome"] == "recorded"));
+    assert_eq!(failures().await.as_deref(), Some("1"));
+    ledger::assert_balanced(&db).await;
 }

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 async fn surplus_is_refused_at_once_and_the_rest_is_done(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let database = TestDatabase::new(backend).await;
+    let database = TestDatabase::on_one_machine(backend).await;
     let service = Service::start(database.url(), SMALL_QUEUE);
     let api = &service.api;
     let db = database.connect().await;
@@ -99,7 +99,7 @@ async fn no_more_are_in_hand_than_are_answered_in_time(
 ) {
     const SURPLUS: usize = 16;
 
-    let database = TestDatabase::new(backend).await;
+    let database = TestDatabase::on_one_machine(backend).await;
     let (service, before) = start_slow(&database).await;
     let api = &service.api;
     let db = database.connect().await;

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use plg_store::connect::begin_write;
 use plg_testkit::app::{Answer, Api, event, hotel};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend};
 use serde_json::{Value, json};
 
 /// The smallest queue there is.
@@ -13,20 +13,39 @@ pub(crate) const SMALL_QUEUE: &Environment = &[("PLG__WRITER__QUEUE", "1000")];
 /// Two arrays of so many items fill it.
 pub(crate) const ITEMS: usize = 500;
 
-/// While this is held, no lane records anything.
-pub(crate) struct StandingStill(DatabaseTransaction);
+/// While this is held, no lane records anything, for as long as a statement may take.
+pub(crate) enum StandingStill {
+    /// Whoever writes is the only one.
+    Sqlite(DatabaseTransaction),
+    /// A lock would be waited for for less long.
+    Postgres(DatabaseConnection),
+}
 
 impl StandingStill {
     pub(crate) async fn new(api: &Api, db: &DatabaseConnection) -> Self {
-        // There has to be a month to hold.
+        const STAND_STILL: &str = "create table standing_still (); insert into standing_still default values; \
+             create function stand_still() returns trigger language plpgsql as $$ begin \
+             while exists (select from standing_still) loop perform pg_sleep(0.001); end loop; \
+             return null; end $$; \
+             create trigger stand_still before insert on product_event for each statement \
+             execute function stand_still()";
+
+        // Nobody is to wait for a month to be opened.
         assert_eq!(api.event(hotel(1), "upgrade_click", json!({})).await.status, 200);
-        let txn = begin_write(db).await.unwrap();
-        txn.execute_unprepared("update usage_monthly set imports = imports").await.unwrap();
-        Self(txn)
+        if db.get_database_backend() == DbBackend::Postgres {
+            db.execute_unprepared(STAND_STILL).await.unwrap();
+            return Self::Postgres(db.clone());
+        }
+        Self::Sqlite(begin_write(db).await.unwrap())
     }
 
     pub(crate) async fn release(self) {
-        self.0.rollback().await.unwrap();
+        match self {
+            Self::Sqlite(txn) => txn.rollback().await.unwrap(),
+            Self::Postgres(db) => {
+                db.execute_unprepared("delete from standing_still").await.unwrap();
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod months;
 mod one_hotel_per_transaction;
 mod own_transaction;
 mod plans;
+mod recorder;
 mod schema;
 mod servers;
 mod support;

@@ -1,0 +1,86 @@
+//! One batch after the other on a connection: the next transaction may be begun with the COMMIT of the last.
+
+use crate::support::{Store, outcomes};
+use plg_core::decide::Outcome;
+use plg_store::{CommitError, Recorder, StoreError};
+use plg_testkit::commands::{click, hotel, import};
+use plg_testkit::{Backend, TestDatabase, ledger};
+use rstest::rstest;
+use sea_orm::ConnectionTrait as _;
+use std::collections::BTreeSet;
+
+/// Sessions that have begun a transaction, and say nothing.
+const IDLE_IN_TRANSACTION: &str = "select count(*) as n from pg_stat_activity \
+     where datname = current_database() and state = 'idle in transaction'";
+
+#[rstest]
+#[tokio::test]
+async fn batches_are_recorded_whether_or_not_another_waits(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let store = Store::new(backend).await;
+    store.register(&[hotel(1)], "suite").await;
+    let mut recorder = Recorder::new(store.connection().await);
+    for (job, is_another_waiting) in [("1", true), ("2", true), ("2", false), ("3", true)] {
+        let expected = if is_another_waiting { Outcome::Recorded } else { Outcome::Duplicate };
+        let batch = [import(hotel(1), job), click(hotel(1))];
+        let now = || store.now();
+        let recorded = recorder.record(&store.plans, now, &batch, || is_another_waiting).await;
+        assert_eq!(outcomes(&recorded.unwrap()), [expected, Outcome::Recorded]);
+        // What is answered is committed, and nobody else is kept waiting.
+        assert_eq!(store.record(&[click(hotel(1))]).await, [Outcome::Recorded]);
+        ledger::assert_balanced(&store.db).await;
+        if backend == Backend::Postgres {
+            let begun = ledger::number(&store.db, IDLE_IN_TRANSACTION).await;
+            assert_eq!(begun, i64::from(is_another_waiting));
+        }
+    }
+    recorder.rest().await.unwrap();
+    if backend == Backend::Postgres {
+        assert_eq!(ledger::number(&store.db, IDLE_IN_TRANSACTION).await, 0);
+    }
+    recorder.close().await.unwrap();
+}
+
+/// What fails takes nothing with it that was recorded before.
+#[tokio::test]
+async fn a_batch_that_fails_behind_another_leaves_that_one_recorded() {
+    let store = Store::new(Backend::Postgres).await;
+    store.register(&[hotel(1), hotel(2)], "suite").await;
+    let mut recorder = Recorder::new(store.connection().await);
+    let now = || store.now();
+    let good = [import(hotel(1), "good")];
+    recorder.record(&store.plans, now, &good, || true).await.unwrap();
+    ledger::damage(&store.db, "update hotel set time_zone = 'Mars' where plan = 'suite'").await;
+    let bad = recorder.record(&store.plans, now, &[import(hotel(2), "bad")], || true).await;
+    assert!(bad.is_err());
+    ledger::damage(&store.db, "update hotel set time_zone = 'UTC'").await;
+    let again = recorder.record(&store.plans, now, &good, || false).await.unwrap();
+    assert_eq!(outcomes(&again), [Outcome::Duplicate]);
+    ledger::assert_balanced(&store.db).await;
+}
+
+/// PostgreSQL only: on SQLite one transaction keeps everything.
+#[tokio::test]
+async fn a_hotel_that_somebody_keeps_is_named() {
+    let store = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    let hotels: BTreeSet<_> = [hotel(1), hotel(2), hotel(3)].into();
+    let batch = [click(hotel(1)), click(hotel(2))];
+    store.record(&batch).await;
+    let mut recorder = Recorder::new(store.connection().await);
+    let other = plg_store::connect::begin_write(&store.db).await.unwrap();
+    let keep = "select 1 from usage_monthly order by hotel_id desc limit 1 for update";
+    other.execute_unprepared(keep).await.unwrap();
+
+    let now = || store.now();
+    let failed = recorder.record(&store.plans, now, &batch, || false).await;
+    let locked = matches!(failed, Err(CommitError::Failed(StoreError::Locked(_))));
+    assert!(locked, "{failed:?}");
+    // One that was never heard of is kept by nobody.
+    assert_eq!(recorder.kept_by_others(&hotels).await.unwrap(), [hotel(2)].into());
+    other.rollback().await.unwrap();
+    assert_eq!(recorder.kept_by_others(&hotels).await.unwrap(), BTreeSet::new());
+    let recorded = recorder.record(&store.plans, now, &batch, || false).await.unwrap();
+    assert_eq!(outcomes(&recorded), [Outcome::Recorded; 2]);
+    ledger::assert_balanced(&store.db).await;
+}
