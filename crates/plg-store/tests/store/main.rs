@@ -15,5 +15,6 @@ mod plans;
 mod recorder;
 mod schema;
 mod servers;
+mod sessions;
 mod support;
 mod traffic;
