@@ -364,3 +364,51 @@ pub async fn was_committed(db: &DatabaseConnection, written: &Written) -> Result
     };
     before(deadline, ask).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plg_core::catalogue::EventType;
+    use plg_core::ids::{DedupKey, EventId, SessionId, UserId};
+    use plg_testkit::commands::{hotel, import};
+    use plg_testkit::{Backend, TestDatabase, ledger};
+    use rstest::rstest;
+    use sea_orm::prelude::Uuid;
+
+    /// Whoever comes while the outcome is unknown may get the place in the sequence that the lost one had.
+    #[rstest]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn another_event_at_its_place_is_not_taken_for_the_one_that_was_lost(
+        #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    ) {
+        let database = TestDatabase::new(backend).await;
+        let (db, plans) = (database.connect().await, database.settings().plans);
+        let now = "2026-11-15T12:00:00.000001Z".parse::<DateTime<Utc>>().unwrap();
+        let import = [import(hotel(1), "job-1")];
+        let answers = record_batch(&db, &plans, || now, &import).await.unwrap();
+        let ours = RecordedEvent::clone(answers[0].event.as_ref().unwrap());
+        let is_there = async |event: RecordedEvent| {
+            let written = Written { answers: Vec::new(), witness: Some(Arc::new(event)) };
+            was_committed(&db, &written).await.unwrap()
+        };
+        let event = || ours.clone();
+
+        assert!(is_there(event()).await);
+        assert!(!is_there(RecordedEvent { seq: 2, ..event() }).await, "nothing is there");
+        let (id, key) = (EventId::parse("id").unwrap(), DedupKey::parse("job-2").unwrap());
+        let session = SessionId::parse("session").unwrap();
+        for other in [
+            RecordedEvent { event_type: EventType::ExportSuccess, ..event() },
+            RecordedEvent { user_id: UserId(Uuid::max()), ..event() },
+            RecordedEvent { session_id: Some(session), ..event() },
+            RecordedEvent { event_id: Some(id), ..event() },
+            RecordedEvent { dedup_key: Some(key), ..event() },
+            RecordedEvent { recorded_at: now + TimeDelta::microseconds(1), ..event() },
+        ] {
+            assert!(!is_there(other.clone()).await, "{other:?}");
+        }
+        // To ask leaves nothing behind.
+        let events = "select count(*) as n from product_event";
+        assert_eq!(ledger::number(&db, events).await, 1);
+    }
+}
