@@ -11,7 +11,7 @@ use plg_store::connect::begin_write;
 use plg_testkit::commands::{add_seat, click, hotel, import, remove_seat};
 use plg_testkit::{Backend, Replica, TestDatabase, ledger};
 use rstest::rstest;
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, SqlErr};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
@@ -102,6 +102,48 @@ async fn replicas_whose_clocks_disagree_about_the_month_lose_no_seat(
         assert_eq!(t.used(hotel, Counter::ActiveUsers).await, 9);
     }
     assert_eq!(number(&t, "count(*) as n from usage_monthly where closed").await, 4);
+}
+
+/// A hotel's first month has no row that all could lock.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_whose_clocks_disagree_open_one_first_month(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.register(&HOTELS, "suite").await;
+    let clock = |racer: u128| {
+        let late = racer.is_multiple_of(2);
+        instant(if late { LAST_INSTANT_OF_NOVEMBER } else { FIRST_INSTANT_OF_DECEMBER })
+    };
+
+    race(&t, clock, |racer| HOTELS.map(|id| add_seat(id, racer)).to_vec()).await;
+
+    assert_one_month_is_open(&t).await;
+    for hotel in HOTELS {
+        assert_eq!(t.used(hotel, Counter::ActiveUsers).await, 8);
+    }
+    assert_eq!(number(&t, "count(*) as n from usage_monthly where not closed").await, 4);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_refuses_a_second_open_month(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.record(&[click(HOTEL)]).await;
+    let id = ledger::uuid(&t.db, HOTEL.0);
+    let another = |closed| {
+        format!(
+            "insert into usage_monthly (hotel_id, month, closed) values ({id}, 202612, {closed})"
+        )
+    };
+
+    let refused = t.db.execute_unprepared(&another(false)).await.unwrap_err().sql_err();
+
+    assert!(matches!(refused, Some(SqlErr::UniqueConstraintViolation(_))), "{refused:?}");
+    t.db.execute_unprepared(&another(true)).await.unwrap();
 }
 
 #[rstest]
