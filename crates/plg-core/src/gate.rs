@@ -171,6 +171,29 @@ mod tests {
         }
     }
 
+    /// The same for every rule: what is asked for is made anew from the event each time.
+    #[test]
+    fn each_rule_finds_what_is_stored_again() {
+        let user = UserId(Uuid::from_u128(9));
+        let day = NaiveDate::from_ymd_opt(2026, 11, 28).unwrap();
+        for (gate, stored) in [
+            (Gate::of_sending(HOTEL, "s-1"), "08d82000-0000-0075-a61c-9f105e7c05a0"),
+            (Gate::of_browser_sending(HOTEL, user, "s-1"), "08d82000-0000-005f-af2b-9e00a04a467a"),
+            (Gate::of_refusal(HOTEL, "s-1"), "08d82000-0000-003f-8969-49637fd3305d"),
+            (Gate::of_key(HOTEL, "export_success", "s-1"), "08d82000-0000-0061-b4d7-5af95280b3f6"),
+            (
+                Gate::of_session(HOTEL, "paywall_view", "s-1"),
+                "08d82000-0000-00d7-b277-00006eeb075c",
+            ),
+            (
+                Gate::of_day(HOTEL, "pricing_quote_run", day, 10),
+                "f8383240-0000-009e-ac03-d10e68a1d5bc",
+            ),
+        ] {
+            assert_eq!(gate.key.0.to_string(), stored, "{gate:?}");
+        }
+    }
+
     #[test]
     fn hotel_rule_and_key_all_count() {
         let other = HotelId(Uuid::from_u128(8));
