@@ -1,14 +1,15 @@
 //! Over the turn of the month: the last hours of the old one, and seats that were carried on.
 
 use crate::support::{
-    A_DAY, Books, DECEMBER, NOVEMBER, after_each, carried, correction, full, incremental, own,
-    wait_for,
+    A_DAY, Books, DECEMBER, NOVEMBER, STANDSTILL, after_each, carried, correction, full,
+    incremental, own, wait_for,
 };
 use plg_core::ids::HotelId;
+use plg_store::connect::begin_write;
 use plg_store::rollup::Scope;
 use plg_store::rollup::runs::Run;
-use plg_testkit::Backend;
 use plg_testkit::commands::{add_seat, click, hotel, import, remove_seat};
+use plg_testkit::{Backend, TestDatabase, ledger};
 use rollup_worker::{Options, Stop};
 use rstest::rstest;
 
@@ -191,4 +192,41 @@ async fn a_month_that_turns_between_counting_and_writing_is_carried(
     books.assert_balanced().await;
     books.reconcile(&incremental()).await;
     assert_eq!(books.reconcile(&full()).await.figures.corrected, 0);
+}
+
+/// PostgreSQL only: on SQLite nobody turns a month while somebody else writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_that_turns_while_its_row_is_waited_for_is_carried_too() {
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let books = Books::on(database).await;
+    books.spend_a_day(&[HOTEL]).await;
+    // It makes the log's months ahead, for which it would wait, too.
+    books.reconcile(&incremental()).await;
+    books.damage(HOTEL, NOVEMBER, "active_users = 5").await;
+    books.turn(HOTEL, TURN).await;
+    books.clock.set_to("2027-01-01T00:00:00Z");
+    let service = books.database.connect().await;
+    let turning = begin_write(&service).await.unwrap();
+    plg_store::record(&turning, &books.plans, books.now(), &[add_seat(HOTEL, 7)]).await.unwrap();
+
+    // The run locks November, and waits for December.
+    let turn = async {
+        let waits = "select count(*) as n from pg_stat_activity where datname = current_database() \
+                     and wait_event_type = 'Lock' and query like '%usage_monthly%for update%'";
+        while ledger::number(&books.db, waits).await == 0 {}
+        turning.commit().await.unwrap();
+    };
+    let turn = tokio::time::timeout(STANDSTILL, turn);
+    let scope = Scope { month: Some(NOVEMBER.parse().unwrap()), ..Scope::default() };
+    let options = Options { scope, ..incremental() };
+    let (run, turned) = tokio::join!(books.reconcile(&options), turn);
+
+    turned.expect("the run waits for the open month");
+    let expected = [
+        own(NOVEMBER, "active_users", 5, 2),
+        carried(NOVEMBER, DECEMBER, 5, 2),
+        carried(NOVEMBER, JANUARY, 6, 3),
+    ];
+    assert_eq!(books.corrections(&run).await, expected);
+    books.assert_balanced().await;
 }
