@@ -1,10 +1,10 @@
 //! Service keys over their lives, through the command and the service.
 
 use super::{assert_refused, store_key};
-use crate::support::{HOTEL, Service};
+use crate::support::{HOTEL, NOON, Service, assert_problem};
 use plg_core::access::Scope;
 use plg_store::api_keys;
-use plg_testkit::{Backend, TestDatabase};
+use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ async fn until(mut done: impl AsyncFnMut() -> bool) {
 async fn a_key_is_made_used_seen_and_revoked(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
-    let t = Service::start_with(backend, crate::support::NOON, |settings| {
+    let t = Service::start_with(backend, NOON, |settings| {
         settings.access.refresh_seconds = 1;
     })
     .await;
@@ -86,9 +86,9 @@ async fn a_key_that_cannot_be_read_keeps_out_no_others(
     let t = Service::start(backend).await;
     let (odd_id, odd) = store_key(&t, &Scope::ALL, None).await;
     let books = t.books().await;
-    let id = plg_testkit::ledger::uuid(&books, odd_id);
+    let id = ledger::uuid(&books, odd_id);
     let update = format!("update api_key set scopes = '[\"teleport\"]' where key_id = {id}");
-    assert_eq!(plg_testkit::ledger::damage(&books, &update).await, 1);
+    assert_eq!(ledger::damage(&books, &update).await, 1);
     let (_, other) = store_key(&t, &Scope::ALL, None).await;
     assert_eq!(t.with(Some(&other)).import(HOTEL, "job").await.status, 201);
     assert_refused(&t.with(Some(&odd)).import(HOTEL, "job").await, 401);
@@ -119,14 +119,35 @@ async fn the_command_says_what_is_wrong(
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_key_needs_no_database_and_an_unknown_one_says_so() {
-    // PostgreSQL only: a table that is gone stands for a database that is.
-    let t = Service::start(Backend::Postgres).await;
+    // PostgreSQL only: a table that answers as a server that stops stands for a database that is away. It counts who
+    // asks, as sequences do whatever becomes of the transaction.
+    const AWAY: [&str; 4] = [
+        "alter table api_key rename to hidden",
+        "create sequence looks",
+        "create function look() returns void language plpgsql as $$ begin \
+         perform nextval('looks'); raise exception 'away' using errcode = '57P03'; end $$",
+        "create view api_key as \
+         select keys.* from look(), jsonb_populate_record(null::hidden, '{}') keys",
+    ];
+
+    let t = Service::start_with(Backend::Postgres, NOON, |settings| {
+        settings.access.refresh_seconds = 1;
+    })
+    .await;
     let (_, known) = store_key(&t, &Scope::ALL, None).await;
     assert_eq!(t.with(Some(&known)).import(HOTEL, "job").await.status, 201);
     let books = t.books().await;
-    plg_testkit::ledger::damage(&books, "alter table api_key rename to gone").await;
+    for sql in AWAY {
+        ledger::damage(&books, sql).await;
+    }
+    // The service looks again by itself: when it does so for the second time, it has got over the first.
+    let looks = "select case when is_called then last_value else 0 end as n from looks";
+    until(async || ledger::number(&books, looks).await >= 2).await;
+
     assert_eq!(t.with(Some(&known)).import(HOTEL, "job").await.status, 200);
-    plg_testkit::ledger::damage(&books, "alter table gone rename to api_key").await;
+    let answer = t.with(Some("plg_00000000000000000000000000000000_x")).import(HOTEL, "job").await;
+    assert_problem(&answer, (503, "database_unavailable"), None);
+    assert_eq!(t.with(Some(&known)).import(HOTEL, "job").await.status, 200);
 }
 
 #[rstest]
