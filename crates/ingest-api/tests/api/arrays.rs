@@ -182,14 +182,18 @@ async fn several_hotels_share_an_array(
 async fn an_array_may_be_split_over_lanes_and_transactions(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
+    const HOTELS: u8 = 17;
+
     let t = Service::start_with(backend, NOON, |settings| {
         settings.writer.lanes = 4;
         settings.writer.hotels_per_transaction = 1;
     })
     .await;
-    let items: Vec<Value> = (0..200)
-        .map(|n| event(hotel(n % 17), "upgrade_click", json!({ "id": format!("id-{}", n % 100) })))
-        .collect();
+    let item = |n| {
+        let id = json!({ "id": format!("id-{}", n % 100) });
+        event(hotel(n % u128::from(HOTELS)), "upgrade_click", id)
+    };
+    let items: Vec<Value> = (0..200).map(item).collect();
 
     let results = send(&t, items.clone()).await;
 
@@ -199,6 +203,8 @@ async fn an_array_may_be_split_over_lanes_and_transactions(
         assert_eq!(result["event"]["hotel_id"], item["hotel_id"]);
         assert_eq!(result["event"]["id"], item["id"]);
     }
+    let transactions = t.metric("plg_writer_batches_total{outcome=\"committed\"}").await;
+    assert_eq!(transactions, f64::from(HOTELS), "one for each hotel");
 }
 
 #[rstest]
