@@ -1,6 +1,9 @@
-//! Design §2, row by row: what a second sending meets, what is counted, what is listed.
+//! Design §2, row by row: what a second sending meets, what is counted, what is listed, who may send it.
 
-use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_invalid, assert_outcome, list, seat};
+use crate::access::mint;
+use crate::support::{
+    HOTEL, OTHER_HOTEL, Service, assert_invalid, assert_outcome, assert_problem, list, seat,
+};
 use plg_testkit::Backend;
 use plg_testkit::app::{USER, event, hotel};
 use rstest::rstest;
@@ -14,38 +17,46 @@ enum Needs {
     Nothing,
 }
 
+/// Who may send a row of the catalogue.
+#[derive(Clone, Copy, PartialEq)]
+enum Sender {
+    Backend,
+    BrowserToo,
+}
+
 /// A row of the catalogue, as the design has it.
 struct Row {
     event_type: &'static str,
     needs: Needs,
     /// The outcome of the second sending.
     again: &'static str,
+    sender: Sender,
     /// What recording it adds to imports, exports and seats.
     effect: [i64; 3],
 }
 
-const fn row(event_type: &'static str, needs: Needs, again: &'static str) -> Row {
-    Row { event_type, needs, again, effect: [0, 0, 0] }
+const fn row(event_type: &'static str, needs: Needs, again: &'static str, sender: Sender) -> Row {
+    Row { event_type, needs, again, sender, effect: [0, 0, 0] }
 }
 
 const fn counted(event_type: &'static str, effect: [i64; 3]) -> Row {
-    Row { event_type, needs: Needs::Key, again: "duplicate", effect }
+    Row { event_type, needs: Needs::Key, again: "duplicate", sender: Sender::Backend, effect }
 }
 
 const CATALOGUE: [Row; 13] = [
     counted("import_success", [1, 0, 0]),
     counted("export_success", [0, 1, 0]),
-    row("export_blocked", Needs::Session, "suppressed_session"),
+    row("export_blocked", Needs::Session, "suppressed_session", Sender::Backend),
     counted("seat_added", [0, 0, 1]),
     counted("seat_removed", [0, 0, -1]),
-    row("playbook_open", Needs::Session, "suppressed_session"),
-    row("upgrade_click", Needs::Nothing, "recorded"),
-    row("create_hotel_attempt", Needs::Nothing, "recorded"),
-    row("invite_attempt_blocked", Needs::Nothing, "recorded"),
-    row("paywall_view", Needs::Session, "suppressed_session"),
-    row("dashboard_view_session", Needs::Session, "suppressed_session"),
-    row("pricing_tab_session_view", Needs::Session, "suppressed_session"),
-    row("pricing_quote_run", Needs::Nothing, "recorded"),
+    row("playbook_open", Needs::Session, "suppressed_session", Sender::BrowserToo),
+    row("upgrade_click", Needs::Nothing, "recorded", Sender::BrowserToo),
+    row("create_hotel_attempt", Needs::Nothing, "recorded", Sender::BrowserToo),
+    row("invite_attempt_blocked", Needs::Nothing, "recorded", Sender::Backend),
+    row("paywall_view", Needs::Session, "suppressed_session", Sender::BrowserToo),
+    row("dashboard_view_session", Needs::Session, "suppressed_session", Sender::BrowserToo),
+    row("pricing_tab_session_view", Needs::Session, "suppressed_session", Sender::BrowserToo),
+    row("pricing_quote_run", Needs::Nothing, "recorded", Sender::BrowserToo),
 ];
 
 /// Held before a row is tried, so that it can be given up.
@@ -162,6 +173,25 @@ async fn every_row_names_what_its_rule_needs(
     }
     let nothing_needed = CATALOGUE.iter().filter(|row| row.needs == Needs::Nothing).count();
     assert_eq!(t.events(HOTEL).await.len(), nothing_needed);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_says_whether_a_browser_may_send_it(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    t.unlimit(HOTEL).await;
+    let browser = t.with(Some(&mint(&t, HOTEL).await));
+    for row in &CATALOGUE {
+        let answer = browser.event(HOTEL, row.event_type, row.details()).await;
+        match row.sender {
+            Sender::Backend => assert_problem(&answer, (403, "forbidden"), Some("event_type")),
+            Sender::BrowserToo => assert_outcome(&answer, "recorded"),
+        }
+    }
+    let theirs = CATALOGUE.iter().filter(|row| row.sender == Sender::BrowserToo).count();
+    assert_eq!((t.events(HOTEL).await.len(), t.all_used(HOTEL).await), (theirs, [0, 0, 0]));
 }
 
 #[rstest]
