@@ -178,8 +178,8 @@ async fn what_was_interrupted_while_it_waited_for_readers_goes_on() {
 async fn it_stops_when_it_is_asked_to() {
     let database = TestDatabase::on_one_machine(Backend::Postgres).await;
     let books = Books::on(database).await;
-    // The process has the system's clock.
-    books.clock.set_to("2026-10-10T12:00:00Z");
+    // The process has the system's clock: for it this month has passed.
+    books.clock.set_to("2024-01-10T12:00:00Z");
     books.spend_a_day(&[HOTEL]).await;
     books.reconcile(&incremental()).await;
     let reader = books.database.connect().await;
