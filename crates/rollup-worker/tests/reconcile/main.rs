@@ -16,3 +16,4 @@ mod retention;
 mod scope;
 mod support;
 mod two_workers;
+mod windows;

@@ -15,11 +15,11 @@ use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
 
 const HOTEL: HotelId = hotel(1);
 
-const KEEP_TWO_MONTHS: Retain = Retain { months: 2, gate_months: 13, json: false };
+pub(crate) const KEEP_TWO_MONTHS: Retain = Retain { months: 2, gate_months: 13, json: false };
 const KEEP_ONE_MONTH: Retain = Retain { months: 1, ..KEEP_TWO_MONTHS };
 
 impl Books {
-    async fn retain(&self, keep: &Retain) -> Result<Forgotten, RetainError> {
+    pub(crate) async fn retain(&self, keep: &Retain) -> Result<Forgotten, RetainError> {
         let connections = self.connections().await;
         let result = retain(&connections, keep, &self.clock).await;
         connections.close().await;
@@ -35,7 +35,7 @@ impl Books {
         rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
     }
 
-    async fn count(&self, what: &str) -> i64 {
+    pub(crate) async fn count(&self, what: &str) -> i64 {
         ledger::number(&self.db, &format!("select count(*) as n from {what}")).await
     }
 }
