@@ -9,7 +9,8 @@ use std::time::Duration;
 /// PostgreSQL only: SQLite works in the process that asks.
 #[tokio::test]
 async fn nobody_holds_locks_for_longer_than_its_deadlines() {
-    const IDLE_IN_TRANSACTION_MS: i64 = 10_000;
+    const IDLE_MS: i64 = 3_000;
+    const IDLE_MS_OF_LONG: i64 = 10_000;
     const LONG: Duration = Duration::from_secs(7);
 
     let database = TestDatabase::new(Backend::Postgres).await;
@@ -33,8 +34,9 @@ async fn nobody_holds_locks_for_longer_than_its_deadlines() {
         };
         let deadline = i64::try_from(deadline.as_millis()).unwrap();
         assert_eq!(milliseconds("statement_timeout").await, deadline);
-        let idle = milliseconds("idle_in_transaction_session_timeout").await;
-        assert_eq!(idle, IDLE_IN_TRANSACTION_MS);
+        assert_eq!(milliseconds("lock_timeout").await, deadline / 2);
+        let expected = if deadline == 2_000 { IDLE_MS } else { IDLE_MS_OF_LONG };
+        assert_eq!(milliseconds("idle_in_transaction_session_timeout").await, expected);
     }
 }
 
