@@ -147,7 +147,8 @@ export function createServerClient(options: ServerClientOptions): ServerClient {
     removeSeat: ({ hotelId, seatUserId, userId, sessionId }) => {
       const seat = hotelPath(hotelId, "seats", seatUserId);
       const path = `${seat}?user_id=${encodeURIComponent(userId)}`;
-      return call({ path, method: "DELETE", sessionId });
+      // By then a colleague may have granted the seat again: a retry must not take that away.
+      return call({ path, method: "DELETE", sessionId, idempotencyKey: newId() });
     },
     checkQuota: ({ hotelId, quota }) => call({ path: hotelPath(hotelId, "quotas", quota) }),
     getUsage: ({ hotelId, month }) => {

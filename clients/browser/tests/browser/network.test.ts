@@ -92,21 +92,37 @@ test("a service that was away gets what it missed with the next event", async ()
   await expect.poll(clicks).toEqual(["missed", "next"]);
 });
 
-test("a backend whose answer was lost is told that its export is recorded", async () => {
+/** A backend whose first answer is lost, and what happens until it asks again. */
+function unlucky(meanwhile = async () => {}) {
   let lost = false;
-  const plg = createServerClient({
+  return createServerClient({
     baseUrl: api,
     serviceKey: ROOT_KEY,
     fetch: async (...request) => {
       const response = await fetch(...request);
       if (lost) return response;
       lost = true;
+      await meanwhile();
       throw new TypeError("the connection was reset");
     },
   });
+}
+
+test("a backend whose answer was lost is told that its export is recorded", async () => {
+  const plg = unlucky();
   const action = { hotelId: HOTEL, userId: USER, exportId: "e" };
   await expect(plg.recordExport(action)).resolves.toMatchObject({ outcome: "recorded" });
   await expect(plg.recordExport(action)).resolves.toMatchObject({ outcome: "duplicate" });
+});
+
+test("a backend whose answer was lost does not take away the seat that was granted meanwhile", async () => {
+  const { service } = scene;
+  const seat = { hotelId: HOTEL, userId: USER, seatUserId: USER };
+  await service.plg.addSeat(seat);
+  const plg = unlucky(async () => void (await service.plg.addSeat(seat)));
+  await expect(plg.removeSeat(seat)).resolves.toMatchObject({ outcome: "recorded" });
+  const { quotas } = await service.plg.getUsage({ hotelId: HOTEL });
+  expect(quotas.active_users.used).toBe(1);
 });
 
 test("an event is delivered though its page is left in the same moment", async () => {

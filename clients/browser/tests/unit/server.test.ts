@@ -70,6 +70,7 @@ describe("an action", () => {
     ["recordImport", { jobId: "j" }],
     ["recordExport", { exportId: "e" }],
     ["addSeat", { seatUserId: USER }],
+    ["removeSeat", { seatUserId: USER }],
   ] as const)("is one sending with its retries, and another one each time: %s", async (...act) => {
     const [method, own] = act;
     const { plg, sent } = fakeServer(new TypeError("reset"), RECORDED, RECORDED);
