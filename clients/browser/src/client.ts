@@ -1,4 +1,4 @@
-import { type Ids, connect } from "./connection.js";
+import { connect } from "./connection.js";
 import { PlgError } from "./errors.js";
 import { isNearLimit } from "./quota.js";
 import { newId } from "./id.js";
@@ -96,10 +96,11 @@ export function createClient(options: ClientOptions): Client {
   };
   const deliver = async (batch: Sending[]) => {
     try {
-      const body = (ids: Ids) => batch.map(({ event }) => ({ ...event, ...ids }));
-      const { results } = (await call(() => "/v1/events", body)) as {
-        results?: (EventResult & { problem?: Problem })[];
-      };
+      const answer = (await call(({ hotel_id, user_id }) => [
+        "/v1/events",
+        batch.map(({ event }) => ({ ...event, hotel_id, user_id })),
+      ])) as { results?: (EventResult & { problem?: Problem })[] } | null;
+      const results = answer?.results;
       if (results?.length !== batch.length) throw PlgError.of(200, {});
       batch.forEach((sending, at) => {
         const { problem, ...result } = results[at]!;
@@ -135,12 +136,10 @@ export function createClient(options: ClientOptions): Client {
       const json = JSON.stringify({ event_type, id, event_data: eventData });
       const bytes = new Blob([json]).size;
       if (bytes > EVENT_MAX_BYTES) {
-        const detail = `${bytes} bytes, at most ${EVENT_MAX_BYTES}`;
-        throw new PlgError(413, "body_too_large", detail);
+        throw new PlgError(413, "body_too_large", `${bytes} bytes, at most ${EVENT_MAX_BYTES}`);
       }
-      const event = JSON.parse(json);
-      return await new Promise((settle) => {
-        waiting.push({ event, settle });
+      return new Promise((settle) => {
+        waiting.push({ event: JSON.parse(json), settle });
         queueMicrotask(flush);
       });
     } catch (error) {
@@ -154,9 +153,9 @@ export function createClient(options: ClientOptions): Client {
     trackDashboardView: (options) => track("dashboard_view_session", options),
     trackPricingTabView: (options) => track("pricing_tab_session_view", options),
     getUsage: ({ month } = {}) =>
-      call(
-        ({ hotel_id }) => `/v1/hotels/${hotel_id}/usage${month ? `?month=${month}` : ""}`,
-      ) as Promise<Usage>,
+      call(({ hotel_id }) => [
+        `/v1/hotels/${hotel_id}/usage${month ? `?month=${month}` : ""}`,
+      ]) as Promise<Usage>,
     isNearLimit,
     close,
   };

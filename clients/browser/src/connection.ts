@@ -7,7 +7,7 @@ export type Ids = Pick<TokenForPage, "hotel_id" | "user_id">;
 
 export interface Connection {
   /** A call in the name of whoever the token names. */
-  call(path: (ids: Ids) => string, body?: (ids: Ids) => unknown): Promise<unknown>;
+  call(request: (ids: Ids) => [path: string, body?: unknown]): Promise<unknown>;
   /** Asks for no more tokens, which may be somebody else's. */
   close(): void;
 }
@@ -27,6 +27,7 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Conn
   let opening: Promise<TokenForPage> | undefined;
   let renewAt = 0;
   let pause = LOOK_MS;
+  let deadline: ReturnType<typeof setTimeout>;
   let timer: ReturnType<typeof setInterval>;
 
   const keep = (page: TokenForPage) => {
@@ -37,10 +38,17 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Conn
     pause = LOOK_MS;
     return (session = page);
   };
+  /** A backend that does not answer is one that is away. */
   const open = () =>
-    (opening ??= inTime(getToken)
+    (opening ??= new Promise<TokenForPage>((resolve, reject) => {
+      deadline = setTimeout(reject, DEADLINE_MS, new Error("getToken gave no token"));
+      Promise.resolve().then(getToken).then(resolve, reject);
+    })
       .then(keep)
-      .finally(() => (opening = undefined)));
+      .finally(() => {
+        clearTimeout(deadline);
+        opening = undefined;
+      }));
   const look = () => {
     if (document.hidden || !(Date.now() >= renewAt)) return;
     // Unless it succeeds: the pauses between failures double.
@@ -48,24 +56,18 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Conn
     open().catch(() => {});
   };
   // Nobody looks at a server.
-  if (typeof document !== "undefined") {
+  if (globalThis.document) {
     document.addEventListener("visibilitychange", look);
     timer = setInterval(look, LOOK_MS);
     look();
   }
 
-  const call: Connection["call"] = (path, body) => {
+  const call: Connection["call"] = (request) => {
     const attempt = async (mayRenew: 0 | 1): Promise<Response> => {
       const used = session ?? (await open());
-      const { token, hotel_id, user_id } = used;
-      const ids = { hotel_id, user_id };
-      const headers = { authorization: `Bearer ${token}`, "x-session-id": getSessionId() };
-      const response = await exchange(send, {
-        baseUrl,
-        path: path(ids),
-        headers,
-        body: body?.(ids),
-      });
+      const [path, body] = request(used);
+      const headers = { authorization: `Bearer ${used.token}`, "x-session-id": getSessionId() };
+      const response = await exchange(send, baseUrl, path, headers, JSON.stringify(body));
       if (response.status !== 401 || !mayRenew) return response;
       // Another call may have renewed it meanwhile.
       if (session === used) session = undefined;
@@ -80,13 +82,4 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Conn
     };
   };
   return { call, close };
-}
-
-/** A backend that does not answer is one that is away. */
-function inTime<T>(getToken: () => T | Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(reject, DEADLINE_MS, new Error("getToken gave no token"));
-    const answer = Promise.resolve().then(getToken);
-    answer.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

@@ -10,28 +10,27 @@ export const DEADLINE_MS = 10_000;
 /** A browser delivers 64 KiB after its page has gone, and a character has up to three bytes. */
 const KEEPALIVE_MAX_CHARS = 20_000;
 
-export interface Exchange {
-  /** With or without a slash at its end. */
-  baseUrl: string;
-  path: string;
-  headers: Record<string, string>;
-  /** POST where there is a body, GET where not. */
-  method?: string;
-  body?: unknown;
-}
-
-/** One attempt. */
+/**
+ * One attempt. The arguments have no names, which every page would have to load.
+ *
+ * @param baseUrl with or without a slash at its end
+ * @param json the body, as text: who gives what is no JSON is told so, and not that nobody answers
+ * @param method POST where there is a body, GET where not
+ */
 export function exchange(
   // Looked up late: a page may replace its fetch.
   send: typeof fetch = (...request) => fetch(...request),
-  { baseUrl, path, headers, method, body }: Exchange,
+  baseUrl: string,
+  path: string,
+  headers: Record<string, string>,
+  json?: string,
+  method?: string,
 ): Promise<Response> {
-  const json: string | undefined = JSON.stringify(body);
   const init = {
     method: json ? "POST" : method,
     headers: json ? { ...headers, "content-type": "application/json" } : headers,
     body: json,
-    keepalive: json?.length < KEEPALIVE_MAX_CHARS,
+    keepalive: json && json.length < KEEPALIVE_MAX_CHARS,
     signal: AbortSignal.timeout(DEADLINE_MS),
   };
   return send(baseUrl.replace(/\/$/, "") + path, init as RequestInit);
@@ -52,13 +51,12 @@ export async function sendWithRetries(send: () => Promise<Response>): Promise<un
       const response = await send();
       if (response.ok) return await response.json();
       error = PlgError.of(response.status, await response.json().catch(() => ({})));
-      pause += 1000 * (Number(response.headers.get("retry-after")) || 0);
+      pause += 1000 * (+response.headers.get("retry-after")! || 0);
     } catch (cause) {
-      error = new PlgError(0, "unreachable", reason(cause), undefined, { cause });
+      const reason = (cause as Error | undefined)?.message ?? `${cause}`;
+      error = new PlgError(0, "unreachable", reason, undefined, { cause });
     }
     if (!error.transient || attempt === RETRIES_MAX || pause > PAUSE_MAX_MS) throw error;
     await new Promise((resume) => setTimeout(resume, pause));
   }
 }
-
-const reason = (cause: unknown) => (cause as Error | undefined)?.message ?? `${cause}`;

@@ -119,13 +119,13 @@ type Call = {
 
 /** A client for a backend. It holds nothing, and may be created per process or per request. */
 export function createServerClient(options: ServerClientOptions): ServerClient {
-  const call = async <T>({ sessionId, idempotencyKey, ...rest }: Call): Promise<T> => {
+  const call = async <T>({ path, method, body, sessionId, idempotencyKey }: Call): Promise<T> => {
     const headers: Record<string, string> = { authorization: `Bearer ${options.serviceKey}` };
     if (sessionId) headers["x-session-id"] = sessionId;
     if (idempotencyKey) headers["idempotency-key"] = idempotencyKey;
-    const request = { baseUrl: options.baseUrl, headers, ...rest };
+    const json = JSON.stringify(body);
     try {
-      const send = () => exchange(options.fetch, request);
+      const send = () => exchange(options.fetch, options.baseUrl, path, headers, json, method);
       return (await sendWithRetries(send)) as T;
     } catch (error) {
       const { code, problem } = error as PlgError;

@@ -52,6 +52,13 @@ describe("an action", () => {
     expect(sent[0]!.init.method).toBe("DELETE");
   });
 
+  test("whose data is no JSON throws what the caller has done wrong, and sends nothing", async () => {
+    const { plg, sent } = fakeServer();
+    const recorded = plg.recordExport({ ...who, exportId: "e", eventData: { rows: 7n } });
+    await expect(settled(recorded)).rejects.toThrow(TypeError);
+    expect(sent).toHaveLength(0);
+  });
+
   test("refused by its quota throws what explains it, and is not tried again", async () => {
     const refusal = { quota: "exports", used: 30, limit: 30, resets_at: "2026-12-01T00:00:00Z" };
     const { body } = problem(402, "quota_exceeded") as { body: object };
