@@ -101,7 +101,7 @@ export function createClient(options: ClientOptions): Client {
         batch.map(({ event }) => ({ ...event, hotel_id, user_id })),
       ])) as { results?: (EventResult & { problem?: Problem })[] } | null;
       const results = answer?.results;
-      if (results?.length !== batch.length) throw PlgError.of(200, {});
+      if (results?.length !== batch.length) throw PlgError.of(200);
       batch.forEach((sending, at) => {
         const { problem, ...result } = results[at]!;
         if (problem) fail(sending, PlgError.of(problem.status, problem));

@@ -27,13 +27,14 @@ export class PlgError extends Error {
    * service is away and a proxy says so (502, 504, and 500 from Next.js).
    */
   get transient(): boolean {
-    const byProxy = this.status >= 500 && this.code === "unexpected_answer";
+    const byProxy = this.status >= 500 && !this.problem;
     return byProxy || [0, 429, 503].includes(this.status);
   }
 
-  /** An error of the service, as it stands in its answer. */
-  static of(status: number, problem: Partial<Problem>): PlgError {
-    const { code = "unexpected_answer", detail = `HTTP ${status}` } = problem;
-    return new PlgError(status, code, detail, problem as Problem);
+  /** An error of the service as it stands in its answer; others answer with JSON, too. */
+  static of(status: number, answer?: Problem | null): PlgError {
+    return /^urn:plg:problem:/.test(answer?.type!)
+      ? new PlgError(status, answer!.code, answer!.detail, answer!)
+      : new PlgError(status, "unexpected_answer", `HTTP ${status}`);
   }
 }

@@ -50,7 +50,7 @@ export async function sendWithRetries(send: () => Promise<Response>): Promise<un
     try {
       const response = await send();
       if (response.ok) return await response.json();
-      error = PlgError.of(response.status, await response.json().catch(() => ({})));
+      error = PlgError.of(response.status, await response.json().catch(() => {}));
       pause += 1000 * (+response.headers.get("retry-after")! || 0);
     } catch (cause) {
       const reason = (cause as Error | undefined)?.message ?? `${cause}`;

@@ -32,6 +32,9 @@ describe("what may pass", () => {
     ["503", OVERLOADED],
     ["500 of Next.js", { status: 500, body: "Internal Server Error" }],
     ["502 of a proxy", { status: 502, body: "<html>" }],
+    ["502 of a gateway that answers with JSON", { status: 502, body: { code: 11, detail: "no" } }],
+    ["503 of one whose code is not the service's", { status: 503, body: { code: "internal" } }],
+    ["504 of one that says nothing", { status: 504, body: "null" }],
   ] as [string, Answer][])("is tried again with the same id: %s", async (_, answer) => {
     const { client, sent, onError } = fakeClient([answer, answer]);
     await expect(settled(client.track("upgrade_click"))).resolves.toEqual({ outcome: "recorded" });

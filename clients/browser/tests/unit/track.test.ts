@@ -67,7 +67,7 @@ describe("an event", () => {
   });
 
   test("that is refused does not harm its neighbours", async () => {
-    const refusal = { status: 403, code: "forbidden", detail: "send it from your backend" };
+    const { body: refusal } = problem(403, "forbidden") as { body: object };
     const results = [{ problem: refusal }, { outcome: "recorded" }];
     const { client, onError } = fakeClient([{ status: 200, body: { results } }]);
     const outcomes = await Promise.all([
@@ -123,6 +123,7 @@ describe("tracking never throws", () => {
       "unexpected_answer",
     ],
     ["something else answers", [{ status: 200, body: { hello: 1 } }], "unexpected_answer"],
+    ["something else answers nothing", [{ status: 200, body: "null" }], "unexpected_answer"],
   ])("when %s; onError is told", async (_, answers, code) => {
     const { client, onError } = fakeClient(answers);
     await expect(settled(client.track("upgrade_click"))).resolves.toBeUndefined();
@@ -205,7 +206,7 @@ describe("what cannot be delivered is kept", () => {
   });
 
   test("also when only a part of a request met trouble", async () => {
-    const trouble = { problem: { status: 503, code: "overloaded", detail: "try again later" } };
+    const trouble = { problem: (problem(503, "overloaded") as { body: object }).body };
     const body = { results: [trouble, { outcome: "recorded" }] };
     const { client, sent } = fakeClient([{ status: 200, body }]);
     void client.track("upgrade_click", { id: "first" });
@@ -214,11 +215,20 @@ describe("what cannot be delivered is kept", () => {
   });
 
   test("and not sent again at once when nothing of a request was taken", async () => {
-    const trouble = { problem: { status: 503, code: "overloaded", detail: "try again later" } };
+    const trouble = { problem: (problem(503, "overloaded") as { body: object }).body };
     const answer = { status: 200, body: { results: [trouble] } };
     const { client, sent } = fakeClient(Array(9).fill(answer));
     await settled(client.track("upgrade_click"));
     expect(sent).toHaveLength(1);
+  });
+
+  test("also when it was a gateway that answered, with JSON", async () => {
+    const badGateway = { status: 502, body: { code: 11 } };
+    const { client, sent } = fakeClient(Array(3).fill(badGateway));
+    await settled(client.track("upgrade_click", { id: "first" }));
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(4);
   });
 
   test("but not when it was refused", async () => {

@@ -36,6 +36,18 @@ test.each([
     { status: 502, body: "<html>" },
     { status: 502, code: "unexpected_answer", transient: true },
   ],
+  [
+    { status: 502, body: { code: 11, detail: "no upstream" } },
+    { status: 502, code: "unexpected_answer", transient: true, problem: undefined },
+  ],
+  [
+    { status: 404, body: { type: "about:blank", code: "not_found" } },
+    { status: 404, code: "unexpected_answer", transient: false },
+  ],
+  [
+    { status: 504, body: "null" },
+    { status: 504, code: "unexpected_answer", transient: true },
+  ],
 ])("throws typed errors", async (answer, expected) => {
   const { client, onError } = fakeClient([answer, answer, answer]);
   const error = await settled(client.getUsage()).catch((error) => error);
