@@ -32,7 +32,7 @@ export interface ClientOptions {
   baseUrl: string;
   /**
    * Asks your backend for a session token: once the page is seen, two minutes before `expires_at`,
-   * and whenever one is needed and there is none.
+   * and whenever one is needed and there is none. All must name the user and the hotel of the first.
    */
   getToken: () => TokenForPage | Promise<TokenForPage>;
   fetch?: typeof fetch;

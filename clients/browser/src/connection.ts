@@ -1,6 +1,6 @@
 import type { ClientOptions, TokenForPage } from "./client.js";
 import { DEADLINE_MS, exchange, sendWithRetries } from "./http.js";
-import { getSessionId } from "./session.js";
+import { claimSession, getSessionId } from "./session.js";
 
 /** Whom a session token names. */
 export type Ids = Pick<TokenForPage, "hotel_id" | "user_id">;
@@ -24,6 +24,7 @@ const LOOK_MS = 30_000;
  */
 export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Connection {
   let session: TokenForPage | undefined;
+  let who: string | undefined;
   let opening: Promise<TokenForPage> | undefined;
   let renewAt = 0;
   let pause = LOOK_MS;
@@ -33,6 +34,10 @@ export function connect({ baseUrl, getToken, fetch: send }: ClientOptions): Conn
   const keep = (page: TokenForPage) => {
     // Such as the error of a backend, whose status nobody has looked at.
     if (!page?.token) throw new Error("getToken gave no token");
+    // What the client holds is the first one's, and would be recorded for the other.
+    const named = page.hotel_id + page.user_id;
+    if ((who ??= named) !== named) throw new Error("the token names another user or hotel");
+    claimSession(page.user_id);
     // Not at once again where the clock is far ahead; and never where no time is told.
     renewAt = Math.max(Date.now() + 2 * LOOK_MS, Date.parse(page.expires_at!) - EARLY_MS);
     pause = LOOK_MS;

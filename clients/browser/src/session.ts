@@ -1,6 +1,8 @@
 import { newId } from "./id.js";
 
 const KEY = "plg_session_id";
+/** Whose it is, as soon as somebody has signed in. */
+const OWNER = "plg_user_id";
 
 /** The session of a page whose storage is full or forbidden: it lasts as long as the page. */
 let unstored: string | undefined;
@@ -11,12 +13,20 @@ let unstored: string | undefined;
  * On a server every call is a session of its own, since visitors share the process there.
  */
 export function getSessionId(): string {
-  if (typeof window === "undefined") return newId();
+  if (!globalThis.document) return newId();
   try {
-    let id = sessionStorage.getItem(KEY);
-    if (!id) sessionStorage.setItem(KEY, (id = unstored ?? newId()));
-    return id;
+    return (sessionStorage[KEY] ??= unstored ?? newId());
   } catch {
     return (unstored ??= newId());
+  }
+}
+
+/** A session is one user's: whoever comes next in this tab begins another. */
+export function claimSession(user: string): void {
+  try {
+    if ((sessionStorage[OWNER] ??= user) !== user) delete sessionStorage[KEY];
+    sessionStorage[OWNER] = user;
+  } catch {
+    // Nothing is stored that somebody else could find.
   }
 }

@@ -158,6 +158,20 @@ test("likewise when the page was open for longer than its first token lasts", as
   await expect.poll(clicks).toEqual(["last"]);
 });
 
+test("another user who signs in in the same tab has views of her own", async () => {
+  const { page, service } = scene;
+  await open(page);
+  const userId = "6f1f64b4-0000-4000-8000-0000000000bb";
+  const token = await service.plg.createSessionToken({ hotelId: HOTEL, userId });
+  // As on a page that is loaded after she has signed in.
+  await page.route("**/token", (route) => route.fulfill({ json: token }));
+  await open(page);
+  expect(await page.evaluate(() => window.view)).toMatchObject({ outcome: "recorded" });
+  const views = await service.events("dashboard_view_session");
+  expect(views.map((view) => view.user_id)).toEqual([userId, USER]);
+  expect(new Set(views.map((view) => view.session_id)).size).toBe(2);
+});
+
 test("where sessionStorage is forbidden, the session lasts as long as the page", async () => {
   const { page, service } = scene;
   await page.addInitScript(() => {

@@ -2,21 +2,21 @@
 import { beforeEach, expect, test, vi } from "vitest";
 
 let getSessionId: () => string;
+let claimSession: (user: string) => void;
 
 /** A page that has just been loaded. */
 async function load() {
   vi.resetModules();
-  ({ getSessionId } = await import("../../src/session.js"));
+  ({ getSessionId, claimSession } = await import("../../src/session.js"));
 }
 
-/** Storage that is full (`setItem`), or forbidden. */
-function forbid(...methods: ("getItem" | "setItem")[]) {
+/** Storage that is full (`set`), or forbidden. */
+function forbid(...traps: ("get" | "set")[]) {
   const throws = () => {
     throw new DOMException("The quota has been exceeded.", "QuotaExceededError");
   };
-  const storage = { getItem: () => null, setItem: () => {} };
-  for (const method of methods) storage[method] = throws;
-  vi.stubGlobal("sessionStorage", storage);
+  const handler = Object.fromEntries(traps.map((trap) => [trap, throws]));
+  vi.stubGlobal("sessionStorage", new Proxy({}, handler));
 }
 
 beforeEach(async () => {
@@ -39,7 +39,7 @@ test("is another one in another tab", async () => {
   expect(getSessionId()).not.toBe(id);
 });
 
-test.each([[["setItem"]], [["getItem", "setItem"]]] as const)(
+test.each([[["set"]], [["get", "set"]]] as const)(
   "lasts as long as the page where storage throws: %j",
   async (methods) => {
     forbid(...methods);
@@ -54,7 +54,7 @@ test.each([[["setItem"]], [["getItem", "setItem"]]] as const)(
 );
 
 test("is kept when storage has room again", () => {
-  forbid("setItem");
+  forbid("set");
   const id = getSessionId();
   vi.unstubAllGlobals();
   expect(getSessionId()).toBe(id);
@@ -69,8 +69,30 @@ test("where even looking at the storage is forbidden", () => {
 });
 
 test("is never shared by visitors of a server", () => {
-  vi.stubGlobal("window", undefined);
+  vi.stubGlobal("document", undefined);
   expect(getSessionId()).not.toBe(getSessionId());
   vi.unstubAllGlobals();
   expect(sessionStorage.length).toBe(0);
+});
+
+test("is another one when another user signs in, here or on a page that is loaded later", async () => {
+  const anonymous = getSessionId();
+  claimSession("anna");
+  expect(getSessionId()).toBe(anonymous);
+  await load();
+  claimSession("anna");
+  expect(getSessionId()).toBe(anonymous);
+  claimSession("bert");
+  const bert = getSessionId();
+  expect(bert).not.toBe(anonymous);
+  await load();
+  claimSession("bert");
+  expect(getSessionId()).toBe(bert);
+});
+
+test("is claimed without harm where storage throws", () => {
+  forbid("get", "set");
+  const id = getSessionId();
+  claimSession("anna");
+  expect(getSessionId()).toBe(id);
 });

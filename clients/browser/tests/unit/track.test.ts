@@ -231,7 +231,35 @@ describe("what cannot be delivered is kept", () => {
     expect(sent).toHaveLength(4);
   });
 
-  test("but not when it was refused", async () => {
+  test("but not sent as what another user did", async () => {
+    const { client, sent, answers, getToken, onError } = fakeClient(Array(3).fill(OFFLINE));
+    await settled(client.track("upgrade_click"));
+    const anna = await getToken();
+    answers.push(problem(401, "unauthenticated"));
+    getToken.mockResolvedValue({ ...anna, user_id: "6f1f64b4-0000-4000-8000-0000000000bb" });
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(4);
+    expect(onError.mock.lastCall![0].message).toContain("another user or hotel");
+    // She has signed in again.
+    getToken.mockResolvedValue(anna);
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(5);
+    expect(sent[4]!.events[0]).toMatchObject({ hotel_id: HOTEL, user_id: USER });
+  });
+
+  test("or in another hotel", async () => {
+    const { client, sent, answers, getToken } = fakeClient(Array(3).fill(OFFLINE));
+    await settled(client.track("upgrade_click"));
+    answers.push(problem(401, "unauthenticated"));
+    getToken.mockResolvedValue({ token: "t", hotel_id: USER, user_id: USER });
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(4);
+  });
+
+  test("and not when it was refused", async () => {
     const { client, sent } = fakeClient([problem(422, "invalid_field")]);
     await client.track("upgrade_click");
     online();
