@@ -30,7 +30,7 @@ export interface ServerClientOptions {
   baseUrl: string;
   /** A key that `ingest-api keys create` printed. Never give it to a browser. */
   serviceKey: string;
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
 }
 
 /** What every action says. */
@@ -44,7 +44,7 @@ export interface ActionOptions {
    */
   sessionId?: string | null | undefined;
   /** At most 8 KiB of JSON. */
-  eventData?: EventData;
+  eventData?: EventData | undefined;
 }
 
 export interface ServerClient {
@@ -82,7 +82,7 @@ export interface ServerClient {
    * The quotas of a month (`2026-11`), the current one by default.
    * @throws {PlgError}
    */
-  getUsage(options: { hotelId: string; month?: string }): Promise<Usage>;
+  getUsage(options: { hotelId: string; month?: string | undefined }): Promise<Usage>;
   /**
    * A token with which a browser may act as this user at this hotel. Answer your page with it, once
    * you know who is signed in.

@@ -40,7 +40,7 @@ describe("an action", () => {
 
   test("without a session or data names none", async () => {
     const { plg, sent } = fakeServer(RECORDED);
-    await plg.recordExport({ ...who, exportId: "e", sessionId: null });
+    await plg.recordExport({ ...who, exportId: "e", sessionId: null, eventData: undefined });
     expect(sent[0]!.headers.has("x-session-id")).toBe(false);
     expect(JSON.parse(sent[0]!.init.body as string)).toEqual({ export_id: "e", user_id: USER });
   });
@@ -108,8 +108,10 @@ test("a check of one quota", async () => {
 test("usage, of this month and of another one", async () => {
   const { plg, sent } = fakeServer();
   await expect(plg.getUsage({ hotelId: HOTEL })).resolves.toMatchObject({ plan: "standard" });
+  await plg.getUsage({ hotelId: HOTEL, month: undefined });
   await plg.getUsage({ hotelId: HOTEL, month: "2026-10" });
   expect(sent.map(({ url }) => url)).toEqual([
+    `${HOTEL_URL}/usage`,
     `${HOTEL_URL}/usage`,
     `${HOTEL_URL}/usage?month=2026-10`,
   ]);

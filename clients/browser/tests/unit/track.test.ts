@@ -1,6 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PlgError } from "../../src/index.js";
-import { HOTEL, type Sent, USER, fakeClient, problem, settled } from "./fake-service.js";
+import {
+  HOTEL,
+  type Sent,
+  USER,
+  fakeClient,
+  fakeService,
+  problem,
+  settled,
+} from "./fake-service.js";
 
 const BAD_GATEWAY = { status: 502, body: "<html>" };
 const OFFLINE = new TypeError("Failed to fetch");
@@ -37,6 +45,14 @@ describe("an event", () => {
     eventData.plan = "changed meanwhile";
     await sending;
     expect(sent[0]!.events[0]).toMatchObject({ id: "click-1", event_data: { plan: "deluxe" } });
+  });
+
+  test("may be given options that are undefined", async () => {
+    const { client, sent } = fakeClient([], { fetch: undefined, onError: undefined });
+    vi.stubGlobal("fetch", fakeService().fetch);
+    const sending = client.track("upgrade_click", { id: undefined, eventData: undefined });
+    await expect(sending).resolves.toEqual({ outcome: "recorded" });
+    expect(sent).toHaveLength(0);
   });
 
   test("that moves a counter is none that a browser may send", () => {
@@ -161,7 +177,7 @@ describe("tracking never throws", () => {
 
   test("and warns on the console without an onError", async () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
-    const { client } = fakeClient([problem(422, "invalid_field")], { onError: undefined as never });
+    const { client } = fakeClient([problem(422, "invalid_field")], { onError: undefined });
     await client.track("upgrade_click");
     expect(warn).toHaveBeenCalledOnce();
   });

@@ -23,6 +23,12 @@ test("of an earlier month, too", async () => {
   expect(sent[0]!.url).toMatch(/\/usage\?month=2026-10$/);
 });
 
+test("of a month that is undefined is that of the current one", async () => {
+  const { client, sent } = fakeClient();
+  await client.getUsage({ month: undefined });
+  expect(sent[0]!.url).toMatch(/\/usage$/);
+});
+
 test("is tried again, since reading changes nothing", async () => {
   const { client, sent } = fakeClient([problem(503, "overloaded"), new TypeError("offline")]);
   await expect(settled(client.getUsage())).resolves.toEqual(USAGE);
