@@ -19,12 +19,18 @@ export interface UsageStore {
 
 export const LOADING: UsageState = { loading: true };
 
+/** When somebody may look at figures that have grown old: another tab, a sleep or the month's end lie between. */
+const RETURNS = ["online", "visibilitychange", "pageshow"];
+/** They come together, and in a network that fails often. */
+const RETURN_GAP_MS = 1_000;
+
 /** One reading of the usage, shared by all components that show a part of it. */
 export function createUsageStore(client: Client): UsageStore {
   const listeners = new Set<() => void>();
   let state = LOADING;
   let latest = 0;
   let underway = 0;
+  let returnedAt = 0;
 
   const set = (next: UsageState) => {
     state = next;
@@ -43,14 +49,28 @@ export function createUsageStore(client: Client): UsageStore {
     // An answer that was overtaken by a later request may be older than what that one tells.
     if (ticket === latest) set(next);
   };
+  const onReturn = (event: Event) => {
+    // A page that is shown for the first time has just begun to read.
+    const isNew = (event as Partial<PageTransitionEvent>).persisted === false;
+    if (document.hidden || isNew || Math.abs(Date.now() - returnedAt) < RETURN_GAP_MS) return;
+    returnedAt = Date.now();
+    void refresh();
+  };
 
   return {
     get: () => state,
     subscribe(listener) {
-      // The first to look. StrictMode looks, looks away and looks again: that is one request.
-      if (listeners.size === 0 && underway === 0) void refresh();
+      if (listeners.size === 0) {
+        // The first to look. StrictMode looks, looks away and looks again: that is one request.
+        if (underway === 0) void refresh();
+        for (const type of RETURNS) globalThis.addEventListener?.(type, onReturn);
+      }
       listeners.add(listener);
-      return () => listeners.delete(listener);
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size > 0) return;
+        for (const type of RETURNS) globalThis.removeEventListener?.(type, onReturn);
+      };
     },
     refresh,
   };

@@ -98,6 +98,16 @@ test("what was counted by a try that failed is done by the next", async () => {
   expect([quotas.imports.used, quotas.exports.used]).toEqual([1, 1]);
 });
 
+test("the meter follows an upgrade when the page is online again", async () => {
+  const { page, context, service } = scene;
+  await page.goto(app);
+  await page.waitForSelector(`${EXPORTS} >> text=0 of 30`);
+  await service.limit({ exports: 31 });
+  await context.setOffline(true);
+  await context.setOffline(false);
+  await page.waitForSelector(`${EXPORTS} >> text=0 of 31`);
+});
+
 test("imports are counted and refused likewise", async () => {
   const { page } = scene;
   await page.goto(app);

@@ -2,7 +2,7 @@
 import { act, cleanup, configure, render, renderHook } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { renderToString } from "react-dom/server";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PlgProvider, useAction, useQuota, useTrackView, useUsage } from "../../src/react/index.js";
 import { USAGE, fakeClient, problem } from "./fake-service.js";
 
@@ -141,6 +141,67 @@ test("a page that is visited again reads again", async () => {
   page.rerender(<App tab="usage" />);
   await idle();
   expect(reads()).toHaveLength(2);
+});
+
+describe("figures that have grown old are read again", () => {
+  const happen = async (
+    type: string,
+    { hidden = false, persisted = undefined as unknown } = {},
+  ) => {
+    vi.spyOn(document, "hidden", "get").mockReturnValue(hidden);
+    const target = type === "visibilitychange" ? document : window;
+    target.dispatchEvent(Object.assign(new Event(type, { bubbles: true }), { persisted }));
+    await idle();
+  };
+  const meters = () => [useQuota("imports").used, useQuota("exports").used, useUsage().error];
+
+  test.each([
+    ["when the page is online again", "online", {}],
+    ["when the page is seen again", "visibilitychange", {}],
+    ["when the page comes out of the browser's cache", "pageshow", { persisted: true }],
+  ])("%s, once for all components", async (_, type, how) => {
+    service.answers.push(problem(403, "forbidden"));
+    const { result } = renderHook(meters, { wrapper: Page });
+    await idle();
+    expect(result.current).toMatchObject([undefined, undefined, { code: "forbidden" }]);
+    await happen(type, how);
+    expect(result.current).toEqual([3, 4, undefined]);
+    expect(reads()).toHaveLength(2);
+  });
+
+  test.each([
+    ["when the page is left", "visibilitychange", { hidden: true }],
+    ["when nobody sees the page", "online", { hidden: true }],
+    ["when the page has just been loaded", "pageshow", { persisted: false }],
+  ])("but not %s", async (_, type, how) => {
+    renderHook(meters, { wrapper: Page });
+    await idle();
+    await happen(type, how);
+    expect(reads()).toHaveLength(1);
+  });
+
+  test("but not where nobody shows them any more", async () => {
+    const { unmount } = renderHook(meters, { wrapper: Page });
+    await idle();
+    unmount();
+    await happen("online");
+    expect(reads()).toHaveLength(1);
+  });
+
+  test("once, whatever comes together", async () => {
+    renderHook(meters, { wrapper: Page });
+    await idle();
+    vi.spyOn(document, "hidden", "get").mockReturnValue(false);
+    await act(async () => {
+      for (let n = 0; n < 10; n++) {
+        document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+        window.dispatchEvent(new Event("online"));
+        await vi.advanceTimersByTimeAsync(50);
+      }
+    });
+    await idle();
+    expect(reads()).toHaveLength(2);
+  });
 });
 
 test("a hook without a provider says what is missing", () => {
