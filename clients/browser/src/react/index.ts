@@ -52,12 +52,13 @@ export function usePlgClient(): Client {
 /** Logs that the component was seen: once for each time that it appears on the page. */
 export function useTrackView(eventType: BrowserEventType): void {
   const { client } = usePlg();
-  const seen = useRef<{ client: Client; eventType: BrowserEventType }>(undefined);
+  const seen = useRef<{ client: Client; eventType: BrowserEventType } | undefined>(undefined);
   useEffect(() => {
-    // StrictMode runs effects twice, with the same ref.
-    if (seen.current?.client === client && seen.current.eventType === eventType) return;
+    // StrictMode runs the effect again at once, with the same ref; what <Activity> has hidden appears later.
+    const again = seen.current?.client === client && seen.current.eventType === eventType;
     seen.current = { client, eventType };
-    void client.track(eventType);
+    if (!again) void client.track(eventType);
+    return () => queueMicrotask(() => (seen.current = undefined));
   }, [client, eventType]);
 }
 

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { act, cleanup, configure, render, renderHook } from "@testing-library/react";
-import type { ReactNode } from "react";
+import { Activity, type ReactNode } from "react";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PlgProvider, useAction, useQuota, useTrackView, useUsage } from "../../src/react/index.js";
@@ -46,6 +46,24 @@ test("a view that appears again is logged again, as is another one in its place"
   renderHook(() => useTrackView("paywall_view"), { wrapper: Page });
   await idle();
   expect(events()).toEqual(["dashboard_view_session", "paywall_view", "paywall_view"]);
+});
+
+test("a view that was hidden and is shown again is logged again", async () => {
+  const View = () => (useTrackView("dashboard_view_session"), null);
+  const App = ({ mode }: { mode: "visible" | "hidden" }) => (
+    <Activity mode={mode}>
+      <View />
+    </Activity>
+  );
+  const page = render(<App mode="visible" />, { wrapper: Page });
+  await idle();
+  page.rerender(<App mode="hidden" />);
+  await idle();
+  expect(events()).toHaveLength(1);
+  page.rerender(<App mode="visible" />);
+  page.rerender(<App mode="visible" />);
+  await idle();
+  expect(events()).toHaveLength(2);
 });
 
 test("nothing is sent from a server", () => {
