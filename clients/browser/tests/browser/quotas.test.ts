@@ -75,12 +75,33 @@ test("an export whose answer was lost counts once when it is tried again", async
   await page.goto(app);
   await page.click("text=Export report");
   await page.waitForSelector("text=Please try again");
+  // What most people do then.
+  await page.reload();
   await page.waitForSelector(`${EXPORTS} >> text=1 of 30`);
   await page.click("text=Export report");
   await page.waitForSelector("text=Report exported");
   await page.waitForSelector(`${EXPORTS} >> text=1 of 30`);
   await page.click("text=Export report");
   await page.waitForSelector(`${EXPORTS} >> text=2 of 30`);
+});
+
+test("while an action is under way it is not begun again, whatever else is", async () => {
+  const { page } = scene;
+  const held: Route[] = [];
+  await page.route(/\/api\/(im|ex)ports$/, (route) => void held.push(route));
+  await page.goto(app);
+  const button = (name: string) => page.getByRole("button", { name });
+  const click = async (name: string) => {
+    await Promise.all([page.waitForRequest(/\/api\/(im|ex)ports$/), button(name).click()]);
+  };
+  await click("Import bookings");
+  await click("Export report");
+  expect(await button("Import bookings").isDisabled()).toBe(true);
+  expect(await button("Export report").isDisabled()).toBe(true);
+  for (const route of held) await route.continue();
+  await page.waitForSelector(`${EXPORTS} >> text=1 of 30`);
+  await page.waitForSelector("button:enabled >> text=Import bookings");
+  await page.waitForSelector("button:enabled >> text=Export report");
 });
 
 test("what was counted by a try that failed is done by the next", async () => {

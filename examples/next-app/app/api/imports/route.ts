@@ -13,6 +13,7 @@ export async function POST(request: Request) {
     const { id } = await request.json();
     const sessionId = request.headers.get("x-session-id");
     const user = await currentUser();
+    // Here refuse what cannot succeed: what is recorded stays counted.
     const { quota } = await plg().recordImport({
       ...user,
       jobId: id,
