@@ -18,7 +18,10 @@ export type Problem = Schemas["Problem"];
 /** The stable name of an error. */
 export type ProblemCode = Schemas["Code"];
 
-/** The events that a browser may send. All others are refused, and belong into the backend. */
+/**
+ * The events that a browser may send. All others are refused, and belong into the backend. The
+ * document does not say which they are: a test asks the service.
+ */
 export type BrowserEventType = Extract<
   EventType,
   | "playbook_open"

@@ -1,7 +1,9 @@
+import { readFile } from "node:fs/promises";
 import type { Page } from "playwright-core";
 import { expect, inject, test } from "vitest";
 import type { Client, createClient } from "../../src/index.js";
 import { createServerClient } from "../../src/server.js";
+import type { BrowserEventType } from "../../src/types.js";
 import { HOTEL, ROOT_KEY, USER } from "./support/known.js";
 import { useScene } from "./support/scene.js";
 
@@ -90,6 +92,40 @@ test("a service that was away gets what it missed with the next event", async ()
   await service.restart();
   await page.evaluate(() => window.plg.track("upgrade_click", { id: "next" }));
   await expect.poll(clicks).toEqual(["missed", "next"]);
+});
+
+test("a browser may send the events of its type, and no others", async () => {
+  const own: Record<BrowserEventType, true> = {
+    playbook_open: true,
+    upgrade_click: true,
+    create_hotel_attempt: true,
+    paywall_view: true,
+    dashboard_view_session: true,
+    pricing_tab_session_view: true,
+    pricing_quote_run: true,
+  };
+  const document = await readFile(
+    new URL("../../../../docs/openapi.json", import.meta.url),
+    "utf8",
+  );
+  const types: string[] = JSON.parse(document).components.schemas.EventType.enum;
+  const { token } = await scene.service.plg.createSessionToken({ hotelId: HOTEL, userId: USER });
+  const response = await fetch(`${api}/v1/events`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(
+      types.map((event_type) => ({
+        event_type,
+        hotel_id: HOTEL,
+        user_id: USER,
+        session_id: "tab-1",
+        dedup_key: USER,
+      })),
+    ),
+  });
+  const { results } = (await response.json()) as { results: { problem?: { code: string } }[] };
+  const permitted = types.filter((_, at) => results[at]!.problem?.code !== "forbidden");
+  expect(permitted.sort()).toEqual(Object.keys(own).sort());
 });
 
 /** A backend whose first answer is lost, and what happens until it asks again. */
