@@ -66,6 +66,8 @@ ALERT_FAULTS = [
     ("the reconciliation has stopped, though a replica has just started and knows of none yet",
      "time() - max(", "time() - min("),
     ("counters had drifted, and events are gone, until the next run", "drifted) > 0", "drifted) > 3"),
+    ("events are given up, and a replica has just started and knows of none yet",
+     "timestamp_seconds > 0)[", "timestamp_seconds >= 0)["),
     ("expired tokens and a few refusals are usual", "> 0.2", "> 0.1"),
 ]  # fmt: skip
 
