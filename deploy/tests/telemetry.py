@@ -162,7 +162,7 @@ def errors_are_explained(text: str) -> Iterator[str]:
 @HANDBOOK_RULES.add
 def what_it_names_exists(text: str) -> Iterator[str]:
     known = samples().keys() | {family.name for family in families()}
-    for name in re.findall(r"\bplg_(?:build|http|events|writer|database|draining|rollup)\w*", text):
+    for name in re.findall(r"\bplg_(?:build|http|events|hotels|writer|database|draining|rollup)\w*", text):
         if name not in known:
             yield f"there is no metric {name}"
     for name in re.findall(r"\bPLG__\w+", text):

@@ -70,6 +70,7 @@ ALERT_FAULTS = [
      "timestamp_seconds > 0)[", "timestamp_seconds >= 0)["),
     ("the retention fails, a recount does not, and of the nightly run the database tells",
      "-(full|retain)-.*", ".*"),
+    ("a plan is lost from the configuration", "plan) > 0\n        for: 15m", "plan) > 0\n        for: 5m"),
     ("expired tokens and a few refusals are usual", "> 0.2", "> 0.1"),
 ]  # fmt: skip
 
