@@ -65,7 +65,7 @@ async fn look(metrics: &Metrics, state: &State) {
     let since = state.reader.now() - rollups::IN_SIGHT;
     let look = move |db| async move { overview(&db, since).await };
     if let Ok(seen) = state.reader.read(look).await {
-        metrics.rollups.set(&seen);
+        metrics.rollups.set(seen);
     }
 }
 

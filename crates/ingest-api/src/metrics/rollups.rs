@@ -2,57 +2,67 @@
 
 use chrono::TimeDelta;
 use plg_store::rollup::overview::Overview;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric as _};
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::atomic::AtomicU64;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How long what a run has found stays in sight. The next run does not find it again.
 pub(super) const IN_SIGHT: TimeDelta = TimeDelta::hours(24);
 
-pub(super) struct RollupMetrics {
-    done_at: Gauge,
-    duration: Gauge<f64, AtomicU64>,
-    events: Gauge,
-    drifted: Gauge,
-    corrected: Gauge,
-    missing: Gauge,
-    failed: Gauge,
-}
+/// What was read last. Before anything was, there is no series: a replica that has just started would say that no events
+/// are missing, and then that some are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RollupMetrics(Arc<Mutex<Option<Overview>>>);
 
 impl RollupMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            done_at: Gauge::default(),
-            duration: Gauge::default(),
-            events: Gauge::default(),
-            drifted: Gauge::default(),
-            corrected: Gauge::default(),
-            missing: Gauge::default(),
-            failed: Gauge::default(),
-        };
-        let r = registry.sub_registry_with_prefix("rollup");
-        let help = "When the last run ended that went through everything; 0 before the first";
-        r.register_with_unit("last_done_timestamp", help, Unit::Seconds, metrics.done_at.clone());
-        let help = "How long it took";
-        r.register_with_unit("last_done_duration", help, Unit::Seconds, metrics.duration.clone());
-        r.register("last_done_events", "Events that it counted", metrics.events.clone());
-        let help = "Hotel-months whose counters were not what their events say, in the last 24 h";
-        r.register("drifted", help, metrics.drifted.clone());
-        r.register("corrected", "Counters corrected in the last 24 h", metrics.corrected.clone());
-        r.register("missing_events", "Events that are missing now", metrics.missing.clone());
-        r.register("last_failed", "1 if the last run of everything failed", metrics.failed.clone());
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("rollup");
+        registry.register_collector(Box::new(metrics.clone()));
         metrics
     }
 
-    pub(super) fn set(&self, overview: &Overview) {
-        self.failed.set(i64::from(overview.last_failed));
-        self.drifted.set(overview.drifted);
-        self.corrected.set(overview.corrected);
-        self.missing.set(overview.missing);
-        let Some(run) = &overview.last_done else { return };
-        self.done_at.set(run.finished_at.map_or(0, |at| at.timestamp()));
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run")]
-        self.duration.set(run.duration_ms as f64 / 1_000.0);
-        self.events.set(run.figures.events);
+    pub(super) fn set(&self, overview: Overview) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(overview);
     }
+}
+
+impl Collector for RollupMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(Overview { last_done, last_failed, drifted, corrected, missing }) = seen else {
+            return Ok(());
+        };
+        let (done_at, millis, events) = last_done.map_or((0, 0, 0), |run| {
+            let done_at = run.finished_at.map_or(0, |at| at.timestamp());
+            (done_at, run.duration_ms, run.figures.events)
+        });
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run")]
+        let seconds = millis as f64 / 1_000.0;
+        let (encoder, unit) = (&mut encoder, Some(&Unit::Seconds));
+        let help = "When the last run ended that went through everything; 0 before the first";
+        gauge(encoder, "last_done_timestamp", help, unit, done_at)?;
+        gauge(encoder, "last_done_duration", "How long it took", unit, seconds)?;
+        gauge(encoder, "last_done_events", "Events that it counted", None, events)?;
+        let help = "Hotel-months whose counters were not what their events say, in the last 24 h";
+        gauge(encoder, "drifted", help, None, drifted)?;
+        gauge(encoder, "corrected", "Counters corrected in the last 24 h", None, corrected)?;
+        gauge(encoder, "missing_events", "Events that are missing now", None, missing)?;
+        let help = "1 if the last run of everything failed";
+        gauge(encoder, "last_failed", help, None, i64::from(last_failed))
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    value: impl EncodeGaugeValue,
+) -> fmt::Result {
+    let gauge = ConstGauge::new(value);
+    gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
 }
