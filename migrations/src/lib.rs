@@ -10,6 +10,7 @@ use sea_orm_migration::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub mod distribute;
@@ -24,6 +25,10 @@ const MIGRATION_LOCK: i64 = 0x70_6c67_6d69_6772;
 
 /// How long a migration waits for a table that others use.
 const TABLE_WAIT_MS: u32 = 2_000;
+/// How long a migrator waits for another one.
+const MIGRATOR_WAIT_MS: u32 = 10_000;
+/// How long PostgreSQL keeps the transaction of a migrator that says nothing.
+const IDLE_MS: u32 = 10_000;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -188,19 +193,21 @@ const SQLITE_BUSY_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two attempts to open a SQLite file that another process has for itself.
 const SQLITE_BUSY_PAUSE: Duration = Duration::from_millis(20);
 
+/// The file of a URL of SQLite, unless that is in memory.
+#[must_use]
+pub fn sqlite_file(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?.trim_start_matches("//").split('?').next()?;
+    (!path.starts_with(':')).then(|| Path::new(path))
+}
+
 /// Creates the folder of a SQLite file, as SQLite itself creates only the file.
 ///
 /// # Errors
 /// When the folder cannot be created.
 fn create_sqlite_folder(url: &str) -> Result<(), DbErr> {
-    let Some(rest) = url.strip_prefix("sqlite:") else { return Ok(()) };
-    let path = rest.trim_start_matches("//").split('?').next().unwrap_or_default();
-    match std::path::Path::new(path).parent() {
-        Some(folder) if !path.starts_with(':') && !folder.as_os_str().is_empty() => {
-            std::fs::create_dir_all(folder).map_err(|e| {
-                DbErr::Custom(format!("cannot create folder {}: {e}", folder.display()))
-            })
-        }
+    match sqlite_file(url).and_then(Path::parent) {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
+            .map_err(|e| DbErr::Custom(format!("cannot create folder {}: {e}", folder.display()))),
         _ => Ok(()),
     }
 }
@@ -213,10 +220,36 @@ async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
     };
     let txn = db.begin_with_options(options).await?;
     if txn.get_database_backend() == DbBackend::Postgres {
+        // Whoever is lost in the middle lets go of what it has locked, before the services' hotels are missed for long.
+        let bounds = format!(
+            "set local idle_in_transaction_session_timeout = {IDLE_MS}; \
+             set local lock_timeout = {MIGRATOR_WAIT_MS}"
+        );
+        txn.execute_unprepared(&bounds).await?;
         let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
-        txn.execute_unprepared(&lock).await?;
+        txn.execute_unprepared(&lock).await.map_err(another_is_at_work)?;
         // Whoever waits for a table has all that come later wait behind him: a migration gives way, and is run again.
         txn.execute_unprepared(&format!("set local lock_timeout = {TABLE_WAIT_MS}")).await?;
     }
     Ok(txn)
+}
+
+/// What it means when the migrators' own lock is not to be had.
+fn another_is_at_work(error: DbErr) -> DbErr {
+    const LOCK_TIMEOUT: &str = "55P03";
+
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
+        &error
+    else {
+        return error;
+    };
+    let code = cause.as_database_error().and_then(|error| error.code());
+    if code.as_deref() != Some(LOCK_TIMEOUT) {
+        return error;
+    }
+    DbErr::Custom(
+        "another migrator is at work on this database: run this again when it has ended (its session \
+         has an advisory lock in pg_locks)"
+            .to_owned(),
+    )
 }

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use migrations::SchemaState;
 use migrations::distribute::{DistributeError, distribute};
 use sea_orm_migration::sea_orm::{DbErr, RuntimeErr, SqlxError};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Brings a database to the schema that ingest-api and rollup-worker expect.
@@ -56,6 +57,8 @@ enum Failure {
     Distribute(#[from] DistributeError),
     #[error("the database does not answer: does it run, is the address in DATABASE_URL right?")]
     Silence,
+    #[error("there is no database: say where it is, in DATABASE_URL, or make it with `migrate up`")]
+    NoFile,
     #[error(
         "the database holds events, which would be lost, or not be recognised when they are sent again: say \
          `migrate {0} --yes` to do it all the same"
@@ -79,7 +82,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(ExitCode, String), Failure> {
-    let db = migrations::connect(&arguments.database_url).await.map_err(|error| match error {
+    let url = &arguments.database_url;
+    note(&format!("database: {}", plg_hosts::masked(url)));
+    let is_there = migrations::sqlite_file(url).is_none_or(Path::exists);
+    if !is_there && matches!(arguments.command, Command::Status) {
+        return Err(Failure::NoFile);
+    }
+    let db = migrations::connect(url).await.map_err(|error| match error {
         // The pool keeps it to itself when nobody listens at the address.
         DbErr::Conn(RuntimeErr::SqlxError(e)) if matches!(*e, SqlxError::PoolTimedOut) => {
             Failure::Silence
@@ -126,7 +135,11 @@ fn say(message: &str) {
     println!("{message}");
 }
 
-#[expect(clippy::print_stderr, reason = "the complaint of a command line tool")]
 fn complain(failure: &Failure) {
-    eprintln!("migrate: {failure}");
+    note(&format!("migrate: {failure}"));
+}
+
+#[expect(clippy::print_stderr, reason = "what a command line tool says besides its answer")]
+fn note(text: &str) {
+    eprintln!("{text}");
 }

@@ -15,6 +15,7 @@ use crate::routes;
 use crate::spans::Spans;
 use crate::stop::Drain;
 pub use crate::stop::Stopper;
+use crate::unknown_plans;
 use crate::writer::{Lanes, Writer};
 use actix_web::dev::Server;
 use actix_web::middleware::{Condition, from_fn};
@@ -180,6 +181,7 @@ impl Application {
         let listen_error =
             |cause| StartError::Listen { address: metrics_address, section: "METRICS", cause };
         let metrics_server = exporter::serve(metrics_listener, &state).map_err(listen_error)?;
+        tokio::spawn(unknown_plans::watch(Arc::downgrade(&state)));
         let ready_grace = Duration::from_secs(settings.server.ready_grace_seconds);
         Ok(Self {
             address,
@@ -273,19 +275,31 @@ async fn not_found() -> Result<HttpResponse, Problem> {
 /// Says what is wrong with it, and what to do.
 pub async fn open(settings: &Settings) -> Result<DatabaseConnection, StartError> {
     let url = &settings.database.url;
-    let failed =
-        |error: DbErr| StartError::Database { url: url.clone(), cause: connect::reason(&error) };
+    match open_current(url, settings.database.read_connections).await {
+        Ok((db, SchemaState::Current)) => Ok(db),
+        Ok((_, SchemaState::Behind(pending))) => {
+            Err(StartError::SchemaBehind { url: url.clone(), pending })
+        }
+        Err(error) => {
+            let cause = connect::reason_at(url, &error).await;
+            Err(StartError::Database { url: url.clone(), cause })
+        }
+    }
+}
+
+async fn open_current(
+    url: &DatabaseUrl,
+    connections: u32,
+) -> Result<(DatabaseConnection, SchemaState), DbErr> {
     if url.is_embedded() {
         // It may be new, and another may start on it at the same moment.
-        let db = migrations::connect(url.expose()).await.map_err(failed)?;
-        if migrations::schema_state(&db).await.map_err(failed)? != SchemaState::Current {
-            migrations::up(&db).await.map_err(failed)?;
+        let db = migrations::connect(url.expose()).await?;
+        if migrations::schema_state(&db).await? != SchemaState::Current {
+            migrations::up(&db).await?;
         }
-        db.close().await.map_err(failed)?;
+        db.close().await?;
     }
-    let db = connect::pool(url, settings.database.read_connections).await.map_err(failed)?;
-    match migrations::schema_state(&db).await.map_err(failed)? {
-        SchemaState::Current => Ok(db),
-        SchemaState::Behind(pending) => Err(StartError::SchemaBehind { url: url.clone(), pending }),
-    }
+    let db = connect::pool(url, connections).await?;
+    let schema = migrations::schema_state(&db).await?;
+    Ok((db, schema))
 }

@@ -46,6 +46,13 @@ pub(crate) struct Create {
 type Error = Box<dyn std::error::Error>;
 
 pub(crate) async fn run(command: KeysCommand, settings: &Settings) -> Result<String, Error> {
+    let url = &settings.database.url;
+    let is_there = url.file().is_none_or(|file| file.exists());
+    if !is_there && !matches!(command, KeysCommand::Create(_)) {
+        return Err(
+            format!("there is no database at {url}: say where it is, in DATABASE_URL").into()
+        );
+    }
     let db = ingest_api::app::open(settings).await?;
     let answer = match command {
         KeysCommand::Create(create) => make(&db, create).await,

@@ -23,6 +23,7 @@ pub mod routes;
 mod spans;
 mod stop;
 mod trace;
+mod unknown_plans;
 pub mod writer;
 
 pub use app::Application;

@@ -62,6 +62,8 @@ type Error = Box<dyn std::error::Error>;
 
 fn keys(command: KeysCommand) -> Result<(), Error> {
     let settings = Settings::load()?;
+    // Not where the answer goes: a new key is often read by a program.
+    note(&format!("database: {}", settings.database.url));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     say(&runtime.block_on(keys::run(command, &settings))?);
     Ok(())
@@ -143,7 +145,11 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-#[expect(clippy::print_stderr, reason = "the complaint of a program that does not start")]
 fn complain(error: &Error) {
-    eprintln!("ingest-api: {error}");
+    note(&format!("ingest-api: {error}"));
+}
+
+#[expect(clippy::print_stderr, reason = "what is said besides the answer")]
+fn note(text: &str) {
+    eprintln!("{text}");
 }

@@ -192,6 +192,11 @@ impl Plans {
         join(self.plans.keys())
     }
 
+    /// Every plan on sale.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.plans.keys().map(String::as_str)
+    }
+
     /// The limits of a hotel: its overrides, else its plan's. A plan that has left the
     /// configuration gives the default plan's limits.
     #[must_use]

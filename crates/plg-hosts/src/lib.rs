@@ -31,6 +31,27 @@ pub enum HostsError {
 
 const SESSION_ATTRIBUTES: &str = "target_session_attrs";
 
+/// A URL as it may be shown: without its password.
+#[must_use]
+pub fn masked(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) if scheme.starts_with("postgres") => (scheme, rest),
+        _ => return url.to_owned(),
+    };
+    // The options may hold a password, too.
+    let (place, options) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    let options = if options.contains("password") { "" } else { options };
+    match place.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{host}{options}")
+        }
+        // Half of a password that should have been escaped, perhaps.
+        None if rest.contains('@') => format!("{scheme}://***"),
+        None => format!("{scheme}://{place}{options}"),
+    }
+}
+
 /// Reads a URL of the form `postgres://[user[:password]@]host[:port][,host[:port]]…[/database][?options]`.
 /// Any other text is one server.
 ///

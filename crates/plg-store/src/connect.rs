@@ -5,7 +5,7 @@ pub use crate::url::{DEFAULT_DATABASE_URL, DatabaseUrl, DatabaseUrlError};
 use crate::primary;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{AssertSqlSafe, Executor as _};
+use sea_orm::sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection,
     DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, SqlxError, Statement,
@@ -291,6 +291,20 @@ pub fn reason(error: &DbErr) -> String {
         },
         other => other.to_string(),
     }
+}
+
+/// Why nothing can be opened at a URL: [`reason`], or what a server says that turns everybody away. The driver tries it
+/// again until the time is up, and then says only that it is.
+pub async fn reason_at(url: &DatabaseUrl, error: &DbErr) -> String {
+    if is_silence(error) && !url.is_embedded() {
+        for server in url.servers().urls {
+            let attempt = tokio::time::timeout(CONNECT_DEADLINE, PgConnection::connect(&server));
+            if let Ok(Err(SqlxError::Database(said))) = attempt.await {
+                return said.message().to_owned();
+            }
+        }
+    }
+    reason(error)
 }
 
 /// Whether the connection leads to PostgreSQL.

@@ -8,7 +8,10 @@ use plg_core::calendar::TimeZone;
 use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Limits, Plans};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{
+    ActiveValue, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
 
 /// What is known about a hotel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,4 +122,26 @@ pub async fn put(
     let update = OnConflict::column(Column::HotelId).update_columns(changed).to_owned();
     hotel::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// How many hotels have each plan that is not on sale; those of the most hotels first, a hundred at the most.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn of_other_plans(
+    db: &impl ConnectionTrait,
+    plans: &Plans,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    const MOST: u64 = 100;
+
+    let hotels = hotel::Column::HotelId.count();
+    let counts = hotel::Entity::find()
+        .select_only()
+        .column(hotel::Column::Plan)
+        .column_as(hotels.clone(), "hotels")
+        .filter(hotel::Column::Plan.is_not_in(plans.iter()))
+        .group_by(hotel::Column::Plan)
+        .order_by_desc(hotels)
+        .limit(MOST);
+    Ok(counts.into_tuple().all(db).await?)
 }

@@ -56,22 +56,7 @@ impl Default for DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_embedded() {
-            return f.write_str(&self.0);
-        }
-        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
-        // The options may hold a password, too.
-        let (place, options) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
-        let options = if options.contains("password") { "" } else { options };
-        match place.rsplit_once('@') {
-            Some((user, host)) => {
-                let user = user.split(':').next().unwrap_or_default();
-                write!(f, "{scheme}://{user}:***@{host}{options}")
-            }
-            // Half of a password that should have been escaped, perhaps.
-            None if rest.contains('@') => write!(f, "{scheme}://***"),
-            None => write!(f, "{scheme}://{place}{options}"),
-        }
+        f.write_str(&plg_hosts::masked(&self.0))
     }
 }
 

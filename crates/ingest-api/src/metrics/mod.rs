@@ -100,6 +100,7 @@ pub struct Metrics {
     lanes_alive: Gauge,
     draining: Gauge,
     log_lines_lost: Counter,
+    pub(crate) hotels_of_unknown_plan: Gauge,
     rollups: RollupMetrics,
 }
 
@@ -128,6 +129,7 @@ impl Metrics {
             lanes_alive: Gauge::default(),
             draining: Gauge::default(),
             log_lines_lost: Counter::default(),
+            hotels_of_unknown_plan: Gauge::default(),
             rollups: RollupMetrics::register(&mut registry),
             registry: Registry::default(),
         };
@@ -159,6 +161,8 @@ impl Metrics {
         r.register("draining", "1 while the service is stopping", metrics.draining.clone());
         let help = "Lines of the log that were lost because nobody read those before them";
         r.register("log_lines_lost", help, metrics.log_lines_lost.clone());
+        let help = "Hotels whose plan is not configured: they have the default's limits";
+        r.register("hotels_of_unknown_plan", help, metrics.hotels_of_unknown_plan.clone());
         Self { registry, ..metrics }
     }
 

@@ -1,8 +1,8 @@
 //! What the service counts about itself.
 
-use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_created};
+use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_created, until};
 use plg_testkit::Backend;
-use plg_testkit::app::USER;
+use plg_testkit::app::{TestApp, USER, hotel};
 use plg_testkit::ledger;
 use reqwest::Method;
 use rstest::rstest;
@@ -174,4 +174,34 @@ fn labels(metrics: &str, family: &str) -> BTreeSet<String> {
         },
     );
     names.filter(|name| !name.is_empty() && name != "le").collect()
+}
+
+/// A replica that has just started, and cannot read yet, would say that no events are missing, and then that some are.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_read_is_not_told() {
+    let t = Service::start(Backend::Sqlite).await;
+    let books = t.books().await;
+    ledger::damage(&books, "alter table rollup_run rename to away").await;
+    assert!(!t.metrics().await.contains("plg_rollup_"));
+    ledger::damage(&books, "alter table away rename to rollup_run").await;
+    assert!(t.metrics().await.contains("\nplg_rollup_missing_events 0\n"));
+    ledger::damage(&books, "alter table rollup_run rename to away").await;
+    assert!(t.metrics().await.contains("\nplg_rollup_missing_events 0\n"), "it is remembered");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn hotels_whose_plan_is_not_configured_are_counted(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let plans = [(HOTEL, "suite"), (OTHER_HOTEL, "suite"), (hotel(3), "standard")];
+    for (hotel, plan) in plans {
+        assert_eq!(t.register(hotel, plan, "UTC").await.status, 200);
+    }
+    let books = t.books().await;
+    ledger::damage(&books, "update hotel set plan = 'gold' where plan = 'suite'").await;
+    let replica = TestApp::start(&t.database, &t.clock).await;
+    let line = "\nplg_hotels_of_unknown_plan 2\n";
+    until(async || replica.metrics.text("/metrics").await.contains(line)).await;
 }

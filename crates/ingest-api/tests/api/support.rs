@@ -8,6 +8,7 @@ use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// The hotel of a test that needs but one.
@@ -199,4 +200,13 @@ pub(crate) fn assert_invalid(answer: &Answer, field: &str) {
 pub(crate) fn assert_exceeded(answer: &Answer, quota: &str) {
     assert_problem(answer, (402, "quota_exceeded"), None);
     assert_eq!(answer.body["quota"], quota, "{answer:?}");
+}
+
+/// Waits for something that another task will do, for as long as a slow machine may need.
+pub(crate) async fn until(mut done: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done().await {
+        assert!(Instant::now() < deadline, "it does not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

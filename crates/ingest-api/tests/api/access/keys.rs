@@ -1,13 +1,12 @@
 //! Service keys over their lives, through the command and the service.
 
 use super::{assert_refused, store_key};
-use crate::support::{HOTEL, NOON, Service, assert_problem};
+use crate::support::{HOTEL, NOON, Service, assert_problem, until};
 use plg_core::access::Scope;
 use plg_store::api_keys;
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 fn keys(database: &TestDatabase, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ingest-api"))
@@ -21,15 +20,6 @@ fn keys(database: &TestDatabase, arguments: &[&str]) -> Output {
 fn out(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// Waits for something that another task will do, for as long as a slow machine may need.
-async fn until(mut done: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !done().await {
-        assert!(Instant::now() < deadline, "it does not come");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[rstest]
@@ -162,4 +152,21 @@ async fn a_new_key_is_known_while_others_present_unknown_ones(
     let (_, new) = store_key(&t, &Scope::ALL, None).await;
     assert_eq!(t.with(Some(&new)).import(HOTEL, "job").await.status, 201);
     assert_refused(&stranger.import(HOTEL, "job").await, 401);
+}
+
+/// Of an operator who has forgotten DATABASE_URL.
+#[test]
+fn a_look_at_the_keys_makes_no_database() {
+    let folder = std::env::temp_dir().join(format!("plg-no-keys-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for arguments in [&["list"][..], &["revoke", "00000000-0000-0000-0000-000000000000"]] {
+        let mut keys = Command::new(env!("CARGO_BIN_EXE_ingest-api"));
+        keys.arg("keys").args(arguments).env_remove("DATABASE_URL").current_dir(&folder);
+        let answer = keys.output().expect("runs");
+        assert!(!answer.status.success());
+        let complaint = String::from_utf8_lossy(&answer.stderr).into_owned();
+        let where_to = "there is no database at sqlite://data/plg.db";
+        assert!(complaint.contains(where_to), "{complaint}");
+    }
+    std::fs::remove_dir(&folder).expect("it is empty");
 }
