@@ -1,5 +1,6 @@
 //! Which pages of other origins may call.
 
+use crate::input::REPLAYED_HEADER;
 use actix_cors::Cors;
 use actix_web::http::header;
 use reqwest::Url;
@@ -18,7 +19,7 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
         .allowed_headers(["X-Session-Id", "Idempotency-Key", "traceparent", "tracestate"])
         .expose_headers(["RateLimit", "RateLimit-Policy", "Retry-After", "ETag", "traceparent"])
-        .expose_headers(["Idempotent-Replayed"])
+        .expose_headers([REPLAYED_HEADER])
         .max_age(PREFLIGHT_SECONDS)
 }
 

@@ -834,6 +834,8 @@ export interface operations {
             /** @description Recorded, or recognised as a repetition */
             200: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1333,6 +1335,8 @@ export interface operations {
             /** @description Counted before */
             200: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1342,6 +1346,8 @@ export interface operations {
             /** @description Recorded and counted */
             201: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1494,6 +1500,8 @@ export interface operations {
             /** @description Counted before */
             200: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1503,6 +1511,8 @@ export interface operations {
             /** @description Recorded and counted */
             201: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1867,6 +1877,8 @@ export interface operations {
             /** @description Counted before */
             200: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1876,6 +1888,8 @@ export interface operations {
             /** @description Recorded and counted */
             201: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2009,8 +2023,13 @@ export interface operations {
                 user_id: components["schemas"]["UserId"];
             };
             header?: {
-                /** @description The session in which it happened. */
+                /** @description The session of every event that names none itself. */
                 "X-Session-Id"?: string;
+                /**
+                 * @description A synonym of `id`, for a single event. The same key with the same content is answered as the
+                 *     first time (`Idempotent-Replayed: true`), with another content 422.
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
@@ -2023,6 +2042,8 @@ export interface operations {
             /** @description Given up, or not held */
             200: {
                 headers: {
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2058,7 +2079,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_field`: A field is not valid */
+            /** @description `invalid_field`: A field is not valid; `idempotency_key_reused`: The key names another event */
             422: {
                 headers: {
                     [name: string]: unknown;

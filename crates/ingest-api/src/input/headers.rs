@@ -10,6 +10,8 @@ use utoipa::IntoParams;
 pub const SESSION_HEADER: &str = "X-Session-Id";
 /// Names the sending of a single event that names none itself.
 pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
+/// Says of an answer that an earlier request under the same key was given it.
+pub const REPLAYED_HEADER: &str = "Idempotent-Replayed";
 
 /// What the headers say about a sending.
 #[derive(Debug)]
@@ -105,14 +107,4 @@ pub(crate) struct SendingParams {
     /// first time (`Idempotent-Replayed: true`), with another content 422.
     #[param(rename = "Idempotency-Key", value_type = String, required = false, min_length = 1, max_length = 128, pattern = "^[ -~]*$")]
     key: Option<EventId>,
-}
-
-/// The session header alone.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "it is there to be documented")]
-pub(crate) struct SessionParam {
-    /// The session in which it happened.
-    #[param(rename = "X-Session-Id", value_type = String, required = false, min_length = 1, max_length = 128, pattern = "^[ -~]*$")]
-    session: Option<SessionId>,
 }

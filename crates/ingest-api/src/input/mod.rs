@@ -11,8 +11,8 @@ pub use body::{BODY_DEADLINE, BODY_MAX_BYTES, Body};
 pub(crate) use cloud_event::CloudEvent;
 pub(crate) use event::EventBody;
 pub use event::{EventsBody, ITEMS_MAX, Items, UnreadEvents, event_type};
-pub use headers::{IDEMPOTENCY_HEADER, SESSION_HEADER, Sending};
-pub(crate) use headers::{SendingParams, SessionParam};
+pub(crate) use headers::SendingParams;
+pub use headers::{IDEMPOTENCY_HEADER, REPLAYED_HEADER, SESSION_HEADER, Sending};
 pub(crate) use memory::BodyMemory;
 
 use crate::problem::Problem;

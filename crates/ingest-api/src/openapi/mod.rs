@@ -2,10 +2,12 @@
 
 mod examples;
 
+use crate::input::{IDEMPOTENCY_HEADER, REPLAYED_HEADER};
 use crate::problem::{Code, Details};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::openapi::example::{Example, ExampleBuilder};
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Components, ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Type,
@@ -53,7 +55,7 @@ problems! {
     /// How changes fail.
     ChangeProblems = CALLED, TOLD;
     /// How actions without a body fail.
-    RemoveProblems = CALLED, WRITTEN;
+    RemoveProblems = CALLED, WRITTEN, &[Code::IdempotencyKeyReused];
     /// How actions and events fail.
     ActionProblems = CALLED, TOLD, WRITTEN, RECORDED;
     /// How the question fails whether the service is alive.
@@ -84,12 +86,14 @@ fn response(codes: impl Iterator<Item = Code> + Clone) -> RefOr<Response> {
         .description(description.collect::<Vec<_>>().join("; "))
         .content("application/problem+json", content);
     for &(name, ref kind, says) in headers(codes) {
-        let header = HeaderBuilder::new()
-            .schema(Some(ObjectBuilder::new().schema_type(kind.clone())))
-            .description(Some(says));
-        response = response.header(name, header.build());
+        response = response.header(name, header(kind.clone(), says));
     }
     response.build().into()
+}
+
+fn header(kind: Type, says: &str) -> Header {
+    let schema = ObjectBuilder::new().schema_type(kind);
+    HeaderBuilder::new().schema(Some(schema)).description(Some(says)).build()
 }
 
 fn headers(mut codes: impl Iterator<Item = Code>) -> &'static [(&'static str, Type, &'static str)] {
@@ -108,11 +112,33 @@ fn headers(mut codes: impl Iterator<Item = Code>) -> &'static [(&'static str, Ty
     }
 }
 
-/// Adds an example of every problem, and how callers say who they are.
+/// Where an idempotency key is taken, answers say whether they were given before.
+fn add_replayed(operation: &mut Operation) {
+    const SAYS: &str = "True when an earlier request under the same Idempotency-Key was answered so; absent otherwise";
+
+    let is_key = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == IDEMPOTENCY_HEADER);
+    if !operation.parameters.iter().flatten().any(is_key) {
+        return;
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            let replayed = header(Type::Boolean, SAYS);
+            response.headers.insert(REPLAYED_HEADER.to_owned(), replayed.into());
+        }
+    }
+}
+
+/// Adds an example of every problem, how callers say who they are, and which answers may be given again.
 pub(crate) struct Shared;
 
 impl Modify for Shared {
     fn modify(&self, document: &mut OpenApi) {
+        for path in document.paths.paths.values_mut() {
+            let operations = path.post.iter_mut().chain(&mut path.delete);
+            operations.for_each(add_replayed);
+        }
         let components = document.components.get_or_insert_with(Components::new);
         for (code, ..) in Code::TABLE {
             let value = serde_json::to_value(examples::example(code)).ok();

@@ -3,9 +3,7 @@
 use super::events::record_one;
 use crate::access::permit::{Act, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::{
-    self, Body, HotelPath, HotelSeatPath, SeatPath, Sending, SendingParams, SessionParam,
-};
+use crate::input::{self, Body, HotelPath, HotelSeatPath, SeatPath, Sending, SendingParams};
 use crate::openapi::{ActionProblems, ReadProblems, RemoveProblems};
 use crate::output::OutcomeBody;
 use crate::problem::Problem;
@@ -193,7 +191,7 @@ pub(super) struct RemoveQuery {
     path = "/v1/hotels/{hotel_id}/seats/{seat_user_id}",
     operation_id = "remove_seat",
     tag = "actions",
-    params(HotelSeatPath, RemoveQuery, SessionParam),
+    params(HotelSeatPath, RemoveQuery, SendingParams),
     responses(
         (status = 200, description = "Given up, or not held", body = OutcomeBody),
         RemoveProblems,

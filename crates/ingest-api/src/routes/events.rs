@@ -4,7 +4,8 @@ use super::cursor;
 use crate::access::permit::{EventSender, Hotel, ReadHotel};
 use crate::app::State;
 use crate::input::{
-    self, CloudEvent, EventBody, HotelPath, Items, Sending, SendingParams, UnreadEvents,
+    self, CloudEvent, EventBody, HotelPath, Items, REPLAYED_HEADER, Sending, SendingParams,
+    UnreadEvents,
 };
 use crate::openapi::{ActionProblems, ListProblems};
 use crate::output::OutcomeBody;
@@ -130,9 +131,6 @@ impl RecordedOne {
         response.json(OutcomeBody::from(self.answer))
     }
 }
-
-/// Says that an answer was given before.
-const REPLAYED_HEADER: &str = "Idempotent-Replayed";
 
 /// Records a single event. When its quota refuses it, that is an error (402); in an array it is an
 /// outcome. A repetition of an idempotency key is answered as the first time.
