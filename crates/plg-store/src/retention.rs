@@ -5,6 +5,7 @@ use crate::connect::is_postgres;
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::partitions;
+use crate::rollup::NOT_RECONCILED;
 use crate::usage::month_of;
 use chrono::{DateTime, TimeDelta, Utc};
 use plg_core::calendar::Month;
@@ -30,9 +31,7 @@ pub async fn unreconciled_before(
 ) -> Result<i64, StoreError> {
     let select = Sql::new(
         db,
-        "select count(*) as n from usage_monthly where (last_seq > rolled_seq \
-         or imports <> verified_imports or exports <> verified_exports \
-         or active_users <> verified_active_users) and month < ",
+        &format!("select count(*) as n from usage_monthly where {NOT_RECONCILED} and month < "),
     )
     .bind(month.number());
     let row = db.query_one_raw(select.statement()).await?;

@@ -35,6 +35,11 @@ pub async fn candidates<'db, C: ConnectionTrait + StreamTrait>(
 pub(super) const FIRST_KEPT_MONTH: &str =
     "(select coalesce(max(dropped_before), 0) from event_retention)";
 
+/// Of a hotel-month: it has events that are not counted yet, or its counters are not what was last verified. As
+/// long as that is so, its events are the only proof of its counters.
+pub(crate) const NOT_RECONCILED: &str = "(last_seq > rolled_seq or imports <> verified_imports \
+     or exports <> verified_exports or active_users <> verified_active_users)";
+
 /// How many hotel-months are in scope.
 ///
 /// # Errors
@@ -56,11 +61,7 @@ fn select_candidates(
     } else {
         // PostgreSQL takes most rows for different, of which it would hand one after the other to a single reader. Of
         // a CASE it expects few, as they are, and reads the table with several.
-        sql.text(
-            "case when last_seq > rolled_seq or imports <> verified_imports \
-             or exports <> verified_exports or active_users <> verified_active_users \
-             then 1 else 0 end = 1",
-        )
+        sql.text(&format!("case when {NOT_RECONCILED} then 1 else 0 end = 1"))
     };
     if let Some(month) = scope.month {
         sql = sql.text(" and month = ").bind(month.number());

@@ -11,6 +11,8 @@ mod facts;
 pub mod overview;
 pub mod runs;
 
+pub(crate) use facts::NOT_RECONCILED;
+
 pub use apply::{Applied, apply, apply_carrying};
 pub use facts::{candidates, count_candidates, read};
 
