@@ -10,7 +10,7 @@
 //! | placeholders | `$1` | `?` |
 //! | JSON | `jsonb` | text |
 //! | a statement that fails | is taken back | is left half done: the transaction is rolled back |
-//! | a count beside each row | `LATERAL` | `GROUP BY` |
+//! | counts beside each row | `LATERAL` | one JSON array, taken apart |
 //! | whether others are at work | `pg_stat_activity` | `data_version` |
 
 mod activity;
@@ -169,22 +169,31 @@ impl Sql {
         self.text(" returning ").text(&columns)
     }
 
-    /// Closes `select columns… from source` with aggregates over the rows of `table` (alias `e`)
-    /// that meet the condition, one set of aggregates for each row of the source.
+    /// `select columns… from source`, and behind them aggregates over the rows of `table` (alias `e`) that meet the
+    /// condition, one set of aggregates for each row of the source. Columns are those of the source's table `u`.
+    ///
+    /// SQLite would sort what it groups, and keep all of that in memory. A subquery counts as it reads, but has one
+    /// value: so that is an array. It is made once, not once for each of its elements, as the CTE is materialized.
     pub(crate) fn aggregates_beside(
         db: &impl ConnectionTrait,
         columns: &str,
-        aggregates: &str,
+        aggregates: &[String],
         source: impl FnOnce(Self) -> Self,
         (table, condition): (&str, &str),
     ) -> Self {
         if db.get_database_backend() == DbBackend::Postgres {
+            let named = aggregates.iter().enumerate().map(|(n, count)| format!("{count} as a{n}"));
+            let named = named.collect::<Vec<_>>().join(", ");
             source(Self::new(db, &format!("select {columns}, a.* from ")))
-                .text(&format!(" cross join lateral (select {aggregates} from {table} e "))
+                .text(&format!(" cross join lateral (select {named} from {table} e "))
                 .text(&format!("where {condition}) a"))
         } else {
-            source(Self::new(db, &format!("select {columns}, {aggregates} from ")))
-                .text(&format!(" left join {table} e on {condition} group by {columns}"))
+            let counts = format!("json_array({})", aggregates.join(", "));
+            let counts = format!("(select {counts} from {table} e where {condition}) as counts");
+            let apart = (0..aggregates.len()).map(|n| format!("counts ->> {n}"));
+            let apart = apart.collect::<Vec<_>>().join(", ");
+            source(Self::new(db, &format!("with u as materialized (select u.*, {counts} from ")))
+                .text(&format!(") select {columns}, {apart} from u"))
         }
     }
 

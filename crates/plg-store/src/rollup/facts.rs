@@ -100,10 +100,9 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
         .int("month", keys.iter().map(|key| key.month.number()));
     let aggregates = if full {
         // The new ones are some of all.
-        let new = tally_columns("new", Some("e.seq > u.rolled_seq"));
-        format!("{new}, {}", tally_columns("all", None))
+        [tally_of(Some("e.seq > u.rolled_seq")), tally_of(None)].concat()
     } else {
-        tally_columns("new", None)
+        tally_of(None)
     };
     let floor = if full { "0" } else { "u.rolled_seq" };
     let condition = format!(
@@ -121,20 +120,12 @@ fn select_facts(db: &impl ConnectionTrait, keys: &[HotelMonth], full: bool) -> S
 
 /// Aggregates that make a [`Tally`] of the events, or of those that meet one more condition: how many there
 /// are, and how many of each type that counts.
-fn tally_columns(prefix: &str, condition: Option<&str>) -> String {
-    // Where there is no event at all, SQLite has a row without one, which has no number either.
-    let mut columns = match condition {
-        None => format!("count(e.seq) as {prefix}_events"),
-        Some(condition) => format!("count(*) filter (where {condition}) as {prefix}_events"),
-    };
-    let and = condition.map(|condition| format!(" and {condition}")).unwrap_or_default();
-    for entry in counted() {
-        let name = entry.name;
-        columns.push_str(&format!(
-            ", count(*) filter (where e.event_type = '{name}'{and}) as {prefix}_{name}"
-        ));
-    }
-    columns
+fn tally_of(condition: Option<&str>) -> Vec<String> {
+    let filter = condition.map(|own| format!(" filter (where {own})")).unwrap_or_default();
+    let and = condition.map(|own| format!(" and {own}")).unwrap_or_default();
+    let of_types = counted()
+        .map(|entry| format!("count(*) filter (where e.event_type = '{}'{and})", entry.name));
+    std::iter::once(format!("count(*){filter}")).chain(of_types).collect()
 }
 
 /// The event types that move a counter.
@@ -142,7 +133,7 @@ fn counted() -> impl Iterator<Item = &'static Entry> {
     CATALOGUE.iter().filter(|entry| entry.effect.is_some())
 }
 
-/// As [`tally_columns`] has asked for it.
+/// As [`tally_of`] has asked for it.
 fn tally(row: &mut InOrder<'_>) -> Result<Tally, DbErr> {
     let mut tally = Tally { events: row.take()?, ..Tally::default() };
     for effect in counted().filter_map(|entry| entry.effect) {

@@ -1,6 +1,5 @@
-//! How PostgreSQL finds the rows of a batch: by their keys, whatever it believes of the tables.
-//!
-//! PostgreSQL only: SQLite has one way to look up a key.
+//! How PostgreSQL finds the rows of a batch: by their keys, whatever it believes of the tables. SQLite has one way to
+//! look up a key; how it counts is looked at, too.
 
 use crate::support::Store;
 use plg_core::calendar::TimeZone;
@@ -10,7 +9,11 @@ use plg_store::record_batch;
 use plg_store::rollup::{self, HotelMonth};
 use plg_testkit::commands::{add_seat, click, export, hotel, import, remove_seat, view};
 use plg_testkit::{Backend, TestDatabase, ledger};
-use sea_orm::ConnectionTrait as _;
+use sea_orm::prelude::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+};
+use std::sync::Mutex;
 
 /// Every table that a batch looks rows up in.
 const TABLES: [&str; 5] = ["hotel", "usage_monthly", "event_gate", "event_window", "seat"];
@@ -155,5 +158,55 @@ async fn reads_are_planned_anew() {
         let mode = "select case current_setting('plan_cache_mode') \
                     when 'force_custom_plan' then 1 else 0 end::bigint as n";
         assert_eq!(ledger::number(&db, mode).await, 1);
+    }
+}
+
+/// Tells how SQLite would answer, and that there is nothing.
+struct Explain<'a> {
+    db: &'a DatabaseConnection,
+    plan: Mutex<Vec<String>>,
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Explain<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.db.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.db.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.db.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.db.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, mut statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        statement.sql.insert_str(0, "explain query plan ");
+        for row in self.db.query_all_raw(statement).await? {
+            self.plan.lock().unwrap().push(row.try_get("", "detail")?);
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// What SQLite sorts it keeps in memory, all of it.
+#[tokio::test]
+async fn sqlite_counts_without_sorting() {
+    let store = Store::new(Backend::Sqlite).await;
+    let month = TimeZone::default().month_of(store.now());
+    let keys = [1, 2].map(|number| HotelMonth { hotel_id: hotel(number), month });
+    for full in [false, true] {
+        let explain = Explain { db: &store.db, plan: Mutex::default() };
+        rollup::read(&explain, &keys, full).await.unwrap();
+
+        let plan = explain.plan.into_inner().unwrap();
+        let searches = plan.iter().filter(|step| step.starts_with("SEARCH e USING PRIMARY KEY"));
+        assert_eq!(searches.count(), 1, "{plan:#?}");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:#?}");
     }
 }
