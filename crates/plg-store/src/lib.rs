@@ -15,6 +15,7 @@
 //! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |
 //! | [`partitions`], [`retention`] | months of the log: made ahead, and dropped when they are old |
 //! | [`rollup`] | facts and corrections of the reconciliation, and its runs |
+//! | [`retry`] | tries again what others stood in the way of |
 //! | [`traffic`] | whether others are at work |
 //! | [`api_keys`] | service keys |
 //! | [`schema`] | the tables as SeaORM entities |
@@ -34,6 +35,7 @@ mod months;
 pub mod partitions;
 mod primary;
 pub mod retention;
+pub mod retry;
 pub mod rollup;
 #[expect(missing_docs, reason = "columns are documented with their tables, in migrations")]
 pub mod schema;

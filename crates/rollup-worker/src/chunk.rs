@@ -8,21 +8,18 @@ use plg_service::Clock;
 use plg_store::StoreError;
 use plg_store::connect::begin_write;
 use plg_store::partitions;
+use plg_store::retry;
 use plg_store::rollup::runs::{self, Figures, Run};
 use plg_store::rollup::{self, Applied, HotelMonth, Reading};
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 use std::collections::HashSet;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-/// How often a step is tried when other transactions stand in its way.
-const ATTEMPTS: u32 = 5;
-/// Pause before each further attempt, times the attempts made.
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(20);
-/// How long an attempt may take. PostgreSQL has its own, shorter deadline for each statement; this
+/// How long an attempt to write may take. PostgreSQL has its own, shorter deadline for each statement; this
 /// one is for a database that has gone away without a word.
-const ATTEMPT_DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const ATTEMPT_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Hotel-months with what is to be done about them.
 pub(crate) type Verdicts<'a> = &'a [(Reading, Verdict)];
@@ -142,30 +139,21 @@ fn those_of(verdicts: Verdicts<'_>, keys: Vec<HotelMonth>) -> Vec<&(Reading, Ver
     verdicts.iter().filter(|(reading, _)| keys.contains(&reading.key)).collect()
 }
 
-/// Tries again what stood in another's way. The pauses are outside of every transaction.
+/// Tries again what stood in another's way.
 pub(crate) async fn patiently<T, F>(step: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let mut attempt = 1;
-    loop {
-        match in_time(step()).await {
-            Err(error) if error.is_conflict() && attempt < ATTEMPTS => {
-                tracing::debug!(%error, attempt, "stood in another's way, trying again");
-                sleep(ATTEMPT_PAUSE * attempt).await;
-                attempt += 1;
-            }
-            result => return result,
-        }
-    }
+    retry::on_conflict(|| in_time(ATTEMPT_DEADLINE, step())).await
 }
 
 /// Gives a database up that does not answer.
 pub(crate) async fn in_time<T>(
+    deadline: Duration,
     step: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    timeout(ATTEMPT_DEADLINE, step).await.unwrap_or_else(|_| {
-        let seconds = ATTEMPT_DEADLINE.as_secs();
+    timeout(deadline, step).await.unwrap_or_else(|_| {
+        let seconds = deadline.as_secs();
         Err(StoreError::Unavailable(format!("no answer within {seconds} s")))
     })
 }

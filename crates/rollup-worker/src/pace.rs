@@ -3,7 +3,7 @@
 //! A statement that counts thousands of hotel-months keeps a core busy for as long as a request may take in all, and a
 //! night has time enough. So nobody has to notice a run: it looks around a few times a second.
 
-use crate::chunk::in_time;
+use crate::chunk::{ATTEMPT_DEADLINE, in_time};
 use plg_store::StoreError;
 use plg_store::traffic::Traffic;
 use sea_orm::DatabaseConnection;
@@ -74,7 +74,7 @@ impl Lookout {
     /// Looks, on the connection that writes. The first look cannot tell.
     pub(crate) async fn look(&mut self, db: &DatabaseConnection) -> Result<(), StoreError> {
         if let Some(bites) = self.pace.bites {
-            let is_busy = in_time(self.traffic.look(db)).await?;
+            let is_busy = in_time(ATTEMPT_DEADLINE, self.traffic.look(db)).await?;
             if self.pace.is_busy.swap(is_busy, Ordering::Relaxed) != is_busy {
                 tracing::debug!(is_busy, "the services began, or ended, to be at work");
             }
