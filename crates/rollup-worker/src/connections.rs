@@ -8,7 +8,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long PostgreSQL may work on one statement that counts or writes a chunk.
+/// How long PostgreSQL may work on one statement that writes a chunk.
 const STATEMENT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long to wait for connections to be closed properly.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
@@ -19,7 +19,7 @@ pub struct Connections {
     /// Looks through whole tables for what is to be done, or forgotten. Its statements last as long as the run may
     /// need.
     pub(crate) search: DatabaseConnection,
-    /// Count the events of what was found, by its keys.
+    /// Count the events of what was found, by its keys. A single hotel-month may have any number of them.
     pub(crate) count: [DatabaseConnection; 2],
     /// Writes what was found, by its keys.
     pub(crate) work: DatabaseConnection,
@@ -78,7 +78,7 @@ impl Connections {
         };
         // One after the other: the first one to open a new SQLite file turns its WAL on, alone.
         let work = open(Some(STATEMENT_DEADLINE), Planning::Keyed).await?;
-        let counting = async || open(Some(STATEMENT_DEADLINE), Planning::Keyed).await;
+        let counting = async || open(None, Planning::Keyed).await;
         let count = [counting().await?, counting().await?];
         let search = open(None, Planning::Fresh).await?;
         match migrations::schema_state(&work).await {
@@ -106,4 +106,23 @@ fn not_opened(url: &DatabaseUrl, error: &DbErr) -> OpenError {
         return OpenError::Silent(url.clone());
     }
     OpenError::Refused { url: url.clone(), cause: connect::reason(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plg_testkit::{Backend, TestDatabase, ledger};
+
+    /// Whoever waits for a count knows how many events there are, and how long that may take.
+    #[tokio::test]
+    async fn counting_has_no_deadline_in_the_database() {
+        let database = TestDatabase::new(Backend::Postgres).await;
+        let db = Connections::open(&database.url().parse().unwrap()).await.unwrap();
+        let deadline = "select cast(setting as bigint) as n from pg_settings \
+                        where name = 'statement_timeout'";
+        let [first, second] = &db.count;
+        for (connection, expected) in [(first, 0), (second, 0), (&db.work, 60_000)] {
+            assert_eq!(ledger::number(connection, deadline).await, expected);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Finding the hotel-months to reconcile, and counting their events.
 
-use super::{HotelMonth, Reading, Scope};
+use super::{Candidate, HotelMonth, Reading, Scope};
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::in_order::InOrder;
@@ -12,7 +12,7 @@ use plg_core::quota::PerCounter;
 use plg_core::reconcile::{Facts, Tally};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait};
 
-/// Streams the hotel-months in scope, in order. Without `full` those that have new events, and those
+/// Streams the hotel-months in scope, in order, with the number of events to count. Without `full` those that have new events, and those
 /// whose counters are not what was last verified: they show damage without a single event read.
 ///
 /// # Errors
@@ -20,14 +20,18 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StreamTrait};
 pub async fn candidates<'db, C: ConnectionTrait + StreamTrait>(
     db: &'db C,
     scope: &Scope,
-) -> Result<impl Stream<Item = Result<HotelMonth, StoreError>> + use<'db, C>, StoreError> {
+) -> Result<impl Stream<Item = Result<Candidate, StoreError>> + use<'db, C>, StoreError> {
     let order = " order by hotel_id, month";
-    let statement = select_candidates(db, "hotel_id, month", scope, order);
+    let events = if scope.full { "last_seq" } else { "last_seq - rolled_seq" };
+    let statement = select_candidates(db, &format!("hotel_id, month, {events}"), scope, order);
     let rows = db.stream_raw(statement).await?;
     Ok(rows.map(|row| {
         let row = row?;
         let mut row = InOrder::of(&row);
-        Ok(HotelMonth { hotel_id: HotelId(row.take()?), month: month_of(row.take()?)? })
+        let key = HotelMonth { hotel_id: HotelId(row.take()?), month: month_of(row.take()?)? };
+        // Damaged, it may be any number.
+        let events = row.take::<i64>()?.max(0);
+        Ok(Candidate { key, events })
     }))
 }
 

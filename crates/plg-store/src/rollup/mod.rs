@@ -48,6 +48,15 @@ pub struct HotelMonth {
     pub month: Month,
 }
 
+/// A hotel-month to reconcile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub key: HotelMonth,
+    /// How many events there were to count when it was found.
+    pub events: i64,
+}
+
 /// A hotel-month as one snapshot shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {

@@ -1,10 +1,13 @@
 //! The largest chunks that the settings allow fit on every statement.
 
 use crate::support::{Books, NOVEMBER, full, incremental, month};
+use plg_core::reconcile::Verdict;
 use plg_store::connect::{self, Planning};
+use plg_store::rollup::Reading;
+use plg_store::rollup::runs::Figures;
 use plg_testkit::commands::hotel;
 use plg_testkit::{Backend, TestDatabase, ledger};
-use rollup_worker::Options;
+use rollup_worker::{Options, Progress, Stop};
 use rstest::rstest;
 
 /// `rollup.read_chunk` and `rollup.write_chunk` at most.
@@ -65,4 +68,31 @@ async fn the_table_is_read_once_however_many_chunks_there_are() {
     books.sessions_ended().await;
     let scans = "select seq_scan as n from pg_stat_user_tables where relname = 'usage_monthly'";
     assert_eq!(ledger::number(&books.db, scans).await, 1);
+}
+
+struct AtOnce(Vec<usize>);
+
+impl Progress for AtOnce {
+    fn advanced(&mut self, _: &Figures, verified: &[&(Reading, Verdict)]) {
+        self.0.push(verified.len());
+    }
+}
+
+/// Or a chunk would have as many events as its hotel-months have, and no deadline would do for it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn hotel_months_with_many_events_are_counted_in_smaller_chunks(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values(incremental(), full())] options: Options,
+) {
+    let hotels = (1..=4).map(hotel).collect::<Vec<_>>();
+    let books = Books::of(backend, &hotels).await;
+    // How many there are is known by that.
+    for id in &hotels[2..] {
+        books.damage(*id, NOVEMBER, "last_seq = 600000").await;
+    }
+    let mut at_once = AtOnce(Vec::new());
+    let options = Options { dry_run: true, write_chunk: 4, ..options };
+    books.try_reconcile(&options, &mut at_once, &Stop::default()).await.unwrap();
+    assert_eq!(at_once.0, [3, 1]);
 }
