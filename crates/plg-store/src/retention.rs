@@ -5,6 +5,7 @@ use crate::connect::is_postgres;
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
 use crate::partitions;
+use crate::retry;
 use crate::rollup::NOT_RECONCILED;
 use crate::usage::month_of;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,8 +66,7 @@ pub async fn drop_events_before(
     // A call that was to drop more may have been interrupted: what is there is counted again.
     if let Some(oldest) = partitions::existing(db).await?.first() {
         let too_far = Sql::new(db, "delete from event_retention where dropped_before > ");
-        let too_far = too_far.bind(oldest.number()).statement();
-        if db.execute_raw(too_far).await?.rows_affected() > 0 {
+        if execute(db, &too_far.bind(oldest.number())).await? > 0 {
             note_dropped(db, *oldest, now).await?;
         }
     }
@@ -84,11 +84,20 @@ async fn note_dropped(
         .text(", ")
         .bind(now)
         .text(") on conflict (dropped_before) do nothing");
-    db.execute_raw(note.statement()).await?;
+    execute(db, &note).await?;
     Ok(())
 }
 
 /// SQLite has one writer at a time, so none of this looks for anything while it writes, and the service has its turn
+/// How many rows a statement has written. Whoever stands in its way, such as another program that writes to a SQLite file
+/// for long, has time to finish.
+async fn execute(db: &DatabaseConnection, write: &Sql) -> Result<u64, StoreError> {
+    let statement = write.clone().statement();
+    let result =
+        retry::on_conflict(|| async { Ok(db.execute_raw(statement.clone()).await?) }).await?;
+    Ok(result.rows_affected())
+}
+
 /// after each hotel. Month by month: what an interruption leaves of the others is counted as before.
 async fn delete_events_before(
     db: &DatabaseConnection,
@@ -132,7 +141,7 @@ async fn delete_events_of(db: &DatabaseConnection, month: Month) -> Result<u64, 
                 .bind(SMALL_CHUNK)
                 .text(")");
             loop {
-                let rows = db.execute_raw(delete.clone().statement()).await?.rows_affected();
+                let rows = execute(db, &delete).await?;
                 deleted += rows;
                 tokio::time::sleep(PAUSE).await;
                 if rows < SMALL_CHUNK.unsigned_abs() {
@@ -228,7 +237,7 @@ async fn prune_in_order(
             // A window may have been used again since it was found.
             .text(&format!(") and {column} < "))
             .bind(before);
-        deleted += db.execute_raw(delete.statement()).await?.rows_affected();
+        deleted += execute(db, &delete).await?;
         tokio::time::sleep(PAUSE).await;
     }
 }

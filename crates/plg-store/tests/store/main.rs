@@ -13,6 +13,7 @@ mod one_hotel_per_transaction;
 mod own_transaction;
 mod plans;
 mod recorder;
+mod retry;
 mod schema;
 mod servers;
 mod sessions;
