@@ -10,7 +10,7 @@ use crate::rollup::NOT_RECONCILED;
 use crate::usage::month_of;
 use chrono::{DateTime, TimeDelta, Utc};
 use plg_core::calendar::Month;
-use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, TransactionTrait as _};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -18,8 +18,9 @@ use uuid::Uuid;
 const WINDOW_HORIZON: TimeDelta = TimeDelta::days(3);
 /// Rows deleted by one statement.
 const CHUNK: i64 = 10_000;
-/// The same on SQLite, where nobody else writes meanwhile, and how long others may write then.
+/// The same on SQLite, where nobody else writes meanwhile.
 const SMALL_CHUNK: i64 = 1_000;
+/// How long others may work between statements.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How many hotel-months before `month` are not reconciled: their events must not be dropped.
@@ -88,7 +89,6 @@ async fn note_dropped(
     Ok(())
 }
 
-/// SQLite has one writer at a time, so none of this looks for anything while it writes, and the service has its turn
 /// How many rows a statement has written. Whoever stands in its way, such as another program that writes to a SQLite file
 /// for long, has time to finish.
 async fn execute(db: &DatabaseConnection, write: &Sql) -> Result<u64, StoreError> {
@@ -98,6 +98,7 @@ async fn execute(db: &DatabaseConnection, write: &Sql) -> Result<u64, StoreError
     Ok(result.rows_affected())
 }
 
+/// SQLite has one writer at a time, so none of this looks for anything while it writes, and the service has its turn
 /// after each hotel. Month by month: what an interruption leaves of the others is counted as before.
 async fn delete_events_before(
     db: &DatabaseConnection,
@@ -190,11 +191,22 @@ async fn prune(
         .bind(before);
     let mut deleted = 0;
     loop {
-        match db.execute_raw(delete.clone().statement()).await?.rows_affected() {
+        match retry::on_conflict(|| delete_by_key(db, &delete)).await? {
             0 => return Ok(deleted),
             rows => deleted += rows,
         }
+        tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// It looks cheaper to read all that is old, which each statement would do anew.
+async fn delete_by_key(db: &DatabaseConnection, delete: &Sql) -> Result<u64, StoreError> {
+    let txn = db.begin().await?;
+    let by_key = "set local enable_hashjoin = off; set local enable_mergejoin = off";
+    txn.execute_unprepared(by_key).await?;
+    let rows = txn.execute_raw(delete.clone().statement()).await?.rows_affected();
+    txn.commit().await?;
+    Ok(rows)
 }
 
 /// SQLite has no index by time: what is old is looked for in the order of the keys, while others write.

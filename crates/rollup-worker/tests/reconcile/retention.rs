@@ -374,3 +374,40 @@ async fn what_is_old_is_found_without_reading_what_is_new() {
     let read = ledger::number(&db, read).await;
     assert!((1_000..100_000).contains(&read), "{read} rows");
 }
+
+/// Not once for each of the statements that delete it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_is_read_once() {
+    const ROWS: i64 = 100_000;
+
+    let books = Books::on(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    let url = books.database.url().parse().unwrap();
+    let db = plg_store::connect::single(&url, Planning::Fresh).await.unwrap();
+    for (table, columns) in [("event_gate", ""), ("event_window", ", 1")] {
+        // As above.
+        ledger::damage(&db, &format!("alter table {table} set (autovacuum_enabled = off)")).await;
+        for _ in 0..5 {
+            let insert = format!(
+                "insert into {table} select gen_random_uuid(), gen_random_uuid(), \
+                 timestamptz '{NOON}' - interval '20 months'{columns} from generate_series(1, {})",
+                ROWS / 5
+            );
+            ledger::damage(&db, &insert).await;
+        }
+        ledger::damage(&db, &format!("vacuum (analyze) {table}")).await;
+    }
+    for tell in ["pg_stat_force_next_flush()", "pg_stat_reset()"] {
+        ledger::number(&db, &format!("select 1::bigint as n from {tell}")).await;
+    }
+
+    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+
+    assert_eq!((forgotten.gates, forgotten.windows), (100_000, 100_000));
+    books.sessions_ended().await;
+    for table in ["event_gate", "event_window"] {
+        let read = "select idx_tup_fetch + seq_tup_read as n from pg_stat_user_tables";
+        let read = ledger::number(&db, &format!("{read} where relname = '{table}'")).await;
+        // When they are found, and when they are deleted.
+        assert!(read <= 2 * ROWS + ROWS / 10, "{read} rows of {table}");
+    }
+}
