@@ -36,9 +36,11 @@ const SQLITE_STATEMENTS: usize = 16;
 /// written often, such as the hotels' counters, are copied once for many transactions.
 pub(crate) const SQLITE_LOG_PAGES: i64 = 16_384;
 
-/// What sessions of the services are called in PostgreSQL, and those of the reconciliation.
-const SERVICE_NAME: &str = "plg";
+/// What sessions of the services are called in PostgreSQL, those of the reconciliation, and those that only ask which
+/// server takes writes.
+pub(crate) const SERVICE_NAME: &str = "plg";
 pub(crate) const ROLLUP_NAME: &str = "plg-rollup";
+pub(crate) const GUIDE_NAME: &str = "plg-guide";
 
 /// Citus sends a statement where its parameters say, and cannot plan one without them.
 const PLAN_ANEW_ON_CITUS: &str = "select set_config('plan_cache_mode', 'force_custom_plan', false) \
@@ -108,6 +110,13 @@ pub async fn pool(url: &DatabaseUrl, max_connections: u32) -> Result<DatabaseCon
 pub async fn single(url: &DatabaseUrl, planning: Planning) -> Result<DatabaseConnection, DbErr> {
     let settings = settings(Some(STATEMENT_DEADLINE), planning);
     connect_once(url, |server| options(server, SERVICE_NAME, &settings)).await
+}
+
+/// Opens one connection as [`single`] does, that only asks which server takes writes. Whoever looks whether the services
+/// are at work knows it by its name.
+pub(crate) async fn guide(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+    let settings = settings(Some(STATEMENT_DEADLINE), Planning::Fresh);
+    connect_once(url, |server| options(server, GUIDE_NAME, &settings)).await
 }
 
 /// Opens one connection of the reconciliation as [`single`] does, for statements that may take as long as the

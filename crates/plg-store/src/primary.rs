@@ -2,7 +2,7 @@
 //! connection that leads to another one is not kept.
 
 use crate::connect::{
-    CONNECT_DEADLINE, Planning, begin_session, connect_server, is_writable, single,
+    self, CONNECT_DEADLINE, SERVICE_NAME, begin_session, connect_server, is_writable,
 };
 use crate::url::DatabaseUrl;
 use futures_util::StreamExt as _;
@@ -80,7 +80,7 @@ pub(crate) async fn pool(
     settings: Arc<str>,
     url: &DatabaseUrl,
 ) -> Result<DatabaseConnection, DbErr> {
-    let guide = single(url, Planning::Fresh).await?;
+    let guide = connect::guide(url).await?;
     // A server that has just been left may still be asked once.
     options.connect_lazy(true).map_sqlx_postgres_pool_opts(move |pool| {
         let settings = Arc::clone(&settings);
@@ -101,10 +101,11 @@ pub(crate) async fn pool(
     Ok(db)
 }
 
-/// New connections of the pool go where the guide goes.
+/// New connections of the pool go where the guide goes, under their own name.
 fn lead(db: &DatabaseConnection, guide: &DatabaseConnection) {
     let options = guide.get_postgres_connection_pool().connect_options();
-    db.get_postgres_connection_pool().set_connect_options((*options).clone());
+    let options = (*options).clone().application_name(SERVICE_NAME);
+    db.get_postgres_connection_pool().set_connect_options(options);
 }
 
 /// Until the pool is closed.
@@ -115,7 +116,7 @@ async fn follow(db: DatabaseConnection, mut guide: DatabaseConnection, url: Data
         if matches!(asked, Ok(Ok(true))) {
             continue;
         }
-        match single(&url, Planning::Fresh).await {
+        match connect::guide(&url).await {
             Ok(next) => {
                 lead(&db, &next);
                 tokio::spawn(std::mem::replace(&mut guide, next).close());

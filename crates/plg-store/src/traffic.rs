@@ -1,6 +1,6 @@
 //! Whether others are at work on the database, for those who can wait.
 
-use crate::connect::ROLLUP_NAME;
+use crate::connect::{GUIDE_NAME, ROLLUP_NAME};
 use crate::dialect::activity;
 use crate::error::StoreError;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
@@ -18,7 +18,7 @@ impl Traffic {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn look(&mut self, db: &DatabaseConnection) -> Result<bool, StoreError> {
-        let row = db.query_one_raw(activity(db, ROLLUP_NAME)).await?;
+        let row = db.query_one_raw(activity(db, [ROLLUP_NAME, GUIDE_NAME])).await?;
         let now = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
         let before = self.seen.replace(now);
         Ok(before.is_some_and(|before| before != now))
