@@ -257,6 +257,23 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
     db.begin_with_options(options).await
 }
 
+/// Begins a transaction as [`begin_write`] does, which waits for each lock for a while only. SQLite has one lock, and
+/// has been waited for when this returns.
+///
+/// # Errors
+/// As [`begin_write`].
+pub async fn begin_write_in_time(
+    db: &DatabaseConnection,
+    lock_deadline: Duration,
+) -> Result<DatabaseTransaction, DbErr> {
+    let txn = begin_write(db).await?;
+    if is_postgres(db) {
+        let deadline = lock_deadline.as_millis();
+        txn.execute_unprepared(&format!("set local lock_timeout = {deadline}")).await?;
+    }
+    Ok(txn)
+}
+
 /// Whether the database accepts writes: a standby does not, nor does a server that was told not to.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use plg_core::calendar::TimeZone;
 use plg_core::reconcile::Verdict;
 use plg_service::Clock;
 use plg_store::StoreError;
-use plg_store::connect::begin_write;
+use plg_store::connect::{begin_write, begin_write_in_time};
 use plg_store::partitions;
 use plg_store::retry;
 use plg_store::rollup::runs::{self, Figures, Run};
@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// How long an attempt to write may take. PostgreSQL has its own, shorter deadline for each statement; this
 /// one is for a database that has gone away without a word.
 pub(crate) const ATTEMPT_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How long to wait for a hotel-month that somebody else has locked: all others of the transaction are locked meanwhile.
+const LOCK_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Hotel-months with what is to be done about them.
 pub(crate) type Verdicts<'a> = &'a [(Reading, Verdict)];
@@ -83,12 +86,13 @@ impl Work<'_> {
         patiently(|| runs::add(self.db, self.run_id, figures)).await
     }
 
-    /// Writes verdicts and the run's figures in one transaction.
+    /// Writes verdicts and the run's figures in one transaction. `None`: somebody else has locked a hotel-month for
+    /// longer than the others can wait, and nothing was written.
     pub(crate) async fn write<'v>(
         &self,
         write: Write<'v>,
         looked_at: Figures,
-    ) -> Result<Written<'v>, StoreError> {
+    ) -> Result<Option<Written<'v>>, StoreError> {
         patiently(|| self.try_write(write, looked_at)).await
     }
 
@@ -96,17 +100,17 @@ impl Work<'_> {
         &self,
         write: Write<'v>,
         looked_at: Figures,
-    ) -> Result<Written<'v>, StoreError> {
-        let txn = begin_write(self.db).await?;
+    ) -> Result<Option<Written<'v>>, StoreError> {
+        let txn = begin_write_in_time(self.db, LOCK_DEADLINE).await?;
         match self.write_in(&txn, write, looked_at).await {
             Ok(written) => {
                 txn.commit().await?;
-                Ok(written)
+                Ok(Some(written))
             }
             Err(error) => {
                 // What went wrong is in `error`; the rollback's failure says no more.
                 let _ = txn.rollback().await;
-                Err(error)
+                if error.is_lock_timeout() { Ok(None) } else { Err(error) }
             }
         }
     }

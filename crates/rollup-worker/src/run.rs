@@ -5,7 +5,7 @@
 //! finds the rest.
 
 use crate::ahead;
-use crate::chunk::{Verdicts, Work, Write, now};
+use crate::chunk::{Verdicts, Work, Write, Written, now};
 use crate::connections::Connections;
 use crate::figures;
 use crate::pace::{Bites, Lookout, Pace};
@@ -22,6 +22,9 @@ use uuid::Uuid;
 
 /// How long to try to mark a run as failed.
 const FAREWELL_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Hotel-months that others have locked, to be written at the end of the run. Of more, somebody has locked the table.
+const MAX_LOCKED: usize = 1_000;
 
 /// What a run is to do, and in which portions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,6 +67,9 @@ pub enum Cause {
     /// The database did not play along.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Others held them locked when they were to be written, and at the end of the run again.
+    #[error("others hold {0} hotel-months locked")]
+    Locked(usize),
     /// Someone wanted it so.
     #[error("stopped by signal")]
     Stopped,
@@ -111,8 +117,18 @@ pub async fn reconcile(
     let work = Work { db: &db.work, clock, run_id: run.run_id };
     let pace = Pace::new(options.beside_traffic);
     let lookout = Lookout::new(pace.clone());
-    let mut worker =
-        Worker { db, work, options, pace, lookout, progress, stop, run, last_hotel: None };
+    let mut worker = Worker {
+        db,
+        work,
+        options,
+        pace,
+        lookout,
+        progress,
+        stop,
+        run,
+        last_hotel: None,
+        locked: Vec::new(),
+    };
     match worker.go().await {
         Ok(()) => Ok(worker.run),
         Err(cause) => {
@@ -132,6 +148,7 @@ struct Worker<'a, P> {
     stop: &'a Stop,
     run: Run,
     last_hotel: Option<HotelId>,
+    locked: Vec<(Reading, Verdict)>,
 }
 
 impl<P: Progress> Worker<'_, P> {
@@ -165,6 +182,13 @@ impl<P: Progress> Worker<'_, P> {
                 }
             }
         }
+        // Whoever had locked them has had time to finish.
+        for verdict in std::mem::take(&mut self.locked) {
+            self.write_alone(&verdict).await?;
+        }
+        if !self.locked.is_empty() {
+            return Err(Cause::Locked(self.locked.len()));
+        }
         self.end(Status::Done, None);
         Ok(self.work.finish(&self.run).await?)
     }
@@ -180,13 +204,44 @@ impl<P: Progress> Worker<'_, P> {
 
     async fn write(&mut self, verdicts: Verdicts<'_>) -> Result<(), Cause> {
         let looked_at = figures::looked_at(verdicts, &mut self.last_hotel);
-        let written = self.work.write(Write::Chunk(verdicts), looked_at).await?;
-        self.advance(&written.figures, &written.verdicts).await?;
-        for verdict in written.to_carry {
-            let carried = self.work.write(Write::Carrying(verdict), Figures::default()).await?;
-            self.advance(&carried.figures, &carried.verdicts).await?;
+        if let Some(written) = self.work.write(Write::Chunk(verdicts), looked_at).await? {
+            return self.follow(written).await;
+        }
+        self.work.note(&looked_at).await?;
+        self.advance(&looked_at, &[]).await?;
+        for verdict in verdicts {
+            self.write_alone(verdict).await?;
         }
         Ok(())
+    }
+
+    /// Writes a hotel-month that was looked at, or keeps it for the end if it is locked.
+    async fn write_alone(&mut self, verdict: &(Reading, Verdict)) -> Result<(), Cause> {
+        let alone = Write::Chunk(std::slice::from_ref(verdict));
+        match self.work.write(alone, Figures::default()).await? {
+            Some(written) => self.follow(written).await,
+            None => self.keep(verdict),
+        }
+    }
+
+    /// What is left to do of what was written.
+    async fn follow(&mut self, written: Written<'_>) -> Result<(), Cause> {
+        self.advance(&written.figures, &written.verdicts).await?;
+        for verdict in written.to_carry {
+            match self.work.write(Write::Carrying(verdict), Figures::default()).await? {
+                Some(carried) => self.advance(&carried.figures, &carried.verdicts).await?,
+                None => self.keep(verdict)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, verdict: &(Reading, Verdict)) -> Result<(), Cause> {
+        let (hotel_id, month) = (verdict.0.key.hotel_id, verdict.0.key.month);
+        tracing::debug!(%hotel_id, %month, "locked by somebody else, to be written at the end");
+        self.locked.push(verdict.clone());
+        let locked = self.locked.len();
+        if locked > MAX_LOCKED { Err(Cause::Locked(locked)) } else { Ok(()) }
     }
 
     /// Tells what was committed, and lets the services have their turn.

@@ -9,6 +9,7 @@ mod command_line;
 mod drift;
 mod failures;
 mod killed;
+mod locked;
 mod missing;
 mod months;
 mod process;
