@@ -48,18 +48,6 @@ impl StoreError {
         matches!(self, Self::Conflict(_) | Self::Locked(_) | Self::MonthNotOpened { .. })
     }
 
-    /// Whether somebody held a lock for longer than this transaction was to wait for it.
-    #[must_use]
-    pub fn is_lock_timeout(&self) -> bool {
-        let Self::Conflict(
-            DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e)),
-        ) = self
-        else {
-            return false;
-        };
-        matches!(&**e, SqlxError::Database(e) if e.code().as_deref() == Some("55P03"))
-    }
-
     pub(crate) fn corrupt(what: &'static str, value: impl Into<String>) -> Self {
         Self::Corrupt { what, value: value.into() }
     }

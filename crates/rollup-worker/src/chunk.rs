@@ -110,7 +110,7 @@ impl Work<'_> {
             Err(error) => {
                 // What went wrong is in `error`; the rollback's failure says no more.
                 let _ = txn.rollback().await;
-                if error.is_lock_timeout() { Ok(None) } else { Err(error) }
+                if matches!(error, StoreError::Locked(_)) { Ok(None) } else { Err(error) }
             }
         }
     }

@@ -70,7 +70,11 @@ async fn a_hotel_that_another_transaction_keeps_fails_alone() {
     assert!(send().await.iter().all(|result| result["outcome"] == "recorded"));
     let db = database.connect().await;
     let other = begin_write(&db).await.unwrap();
-    let keep = format!("select 1 from usage_monthly where hotel_id = '{}' for update", hotel(KEPT));
+    let keep = format!(
+        "set local idle_in_transaction_session_timeout = 0; \
+         select 1 from usage_monthly where hotel_id = '{}' for update",
+        hotel(KEPT)
+    );
     other.execute_unprepared(&keep).await.unwrap();
 
     // The first batch waits; the others know.

@@ -235,5 +235,8 @@ async fn a_database_locked_by_another_process_is_reported_in_time(
 /// SQLite's write lock is held by any transaction that writes.
 async fn lock_everything(txn: &sea_orm::DatabaseTransaction) {
     use sea_orm::ConnectionTrait as _;
+    if txn.get_database_backend() == sea_orm::DbBackend::Postgres {
+        txn.execute_unprepared("set local idle_in_transaction_session_timeout = 0").await.unwrap();
+    }
     txn.execute_unprepared("update usage_monthly set imports = imports").await.unwrap();
 }

@@ -21,7 +21,10 @@ async fn second_of_four_locked() -> (Books, DatabaseTransaction) {
     }
     let holder = books.db.begin().await.unwrap();
     let second = ledger::uuid(&holder, HOTELS[1].0);
-    let lock = format!("select from usage_monthly where hotel_id = {second} for update");
+    let lock = format!(
+        "set local idle_in_transaction_session_timeout = 0; \
+         select from usage_monthly where hotel_id = {second} for update"
+    );
     holder.execute_unprepared(&lock).await.unwrap();
     (books, holder)
 }
