@@ -87,6 +87,12 @@ pub(crate) struct Model {
 impl Model {
     /// One command at the instant `now`.
     pub(crate) fn send(&mut self, now: DateTime<Utc>, terms: &Terms, sent: &NewEvent) -> Told {
+        let mut sent = sent.clone();
+        if matches!(sent.event_type, EventType::SeatAdded | EventType::SeatRemoved) {
+            let seat = seat(sent.dedup_key.as_ref());
+            sent.dedup_key = Some(DedupKey::parse(seat.0.hyphenated().to_string()).unwrap());
+        }
+        let sent = &sent;
         let stamp = self.stamp(now, terms, sent.hotel_id);
         let said = if let Some(repetition) = self.repetition(sent, &stamp) {
             repetition
