@@ -113,10 +113,7 @@ async fn open_months(
 ) -> Result<usize, StoreError> {
     let turned: Vec<(&HotelState, Month)> = locked
         .iter()
-        .map(|hotel| {
-            let at = hotel.last_recorded_at.map_or(now, |last| last.max(now));
-            (hotel, hotel.time_zone.month_of(at))
-        })
+        .map(|hotel| (hotel, hotel.month_at(now)))
         .filter(|(hotel, month)| *month > hotel.month)
         .collect();
     let known: BTreeSet<_> = locked.iter().map(|hotel| hotel.hotel_id).collect();

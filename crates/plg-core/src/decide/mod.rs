@@ -45,6 +45,20 @@ pub struct HotelState {
     pub last_recorded_at: Option<DateTime<Utc>>,
 }
 
+impl HotelState {
+    /// The time here at the instant `now`: it never runs backwards, whatever the clocks say.
+    #[must_use]
+    pub fn at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.last_recorded_at.map_or(now, |last| last.max(now))
+    }
+
+    /// The month that has to be open at the instant `now`.
+    #[must_use]
+    pub fn month_at(&self, now: DateTime<Utc>) -> Month {
+        self.month.max(self.time_zone.month_of(self.at(now)))
+    }
+}
+
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(rename_all = "snake_case"))]
@@ -182,7 +196,7 @@ struct Hotel {
 
 impl Hotel {
     fn new(state: HotelState, now: DateTime<Utc>) -> Self {
-        let at = state.last_recorded_at.map_or(now, |last| last.max(now));
+        let at = state.at(now);
         let day = state.time_zone.day_of(at);
         Self { state, at, day, changed: false }
     }

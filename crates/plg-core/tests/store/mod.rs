@@ -101,10 +101,10 @@ impl Store {
         hotel_id: HotelId,
         terms: &Terms,
     ) -> Result<HotelState, TestCaseError> {
-        let month = terms.zone.month_of(now);
+        let first = terms.zone.month_of(now);
         let hotel = self.hotels.entry(hotel_id).or_insert_with(|| HotelState {
             hotel_id,
-            month,
+            month: first,
             time_zone: terms.zone,
             limits: limits(terms),
             counters: Counters::default(),
@@ -113,6 +113,7 @@ impl Store {
         });
         hotel.limits = limits(terms);
         hotel.time_zone = terms.zone;
+        let month = hotel.month_at(now);
         if month > hotel.month {
             let seats = hotel.counters.active_users;
             hotel.counters = opening(&hotel.counters);
