@@ -1,6 +1,5 @@
 //! What both services need besides their work: configuration, logging and a clock.
 
-pub mod access;
 pub mod clock;
 pub mod logging;
 pub mod open_files;

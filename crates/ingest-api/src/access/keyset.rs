@@ -3,7 +3,7 @@
 use super::AccessError;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::Jwk;
-use plg_service::access::{JwtSettings, without_secrets};
+use plg_service::settings::access::{JwtSettings, without_secrets};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret as _, SecretString};

@@ -18,7 +18,7 @@ use crate::problem::{Code, Problem};
 use development::Development;
 use limits::{Allowance, Credential, Limits};
 use plg_core::access::{Caller, Grant};
-use plg_service::access::{SecretError, is_set};
+use plg_service::settings::access::{SecretError, is_set};
 use plg_service::{Settings, SharedClock};
 use plg_store::StoreError;
 use ring::KeyRing;

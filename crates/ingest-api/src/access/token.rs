@@ -9,7 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use plg_core::ids::{HotelId, UserId};
 use plg_service::SharedClock;
-use plg_service::access::{AccessSettings, JwtAlgorithm, JwtSettings, SESSION_SECONDS_MAX, is_set};
+use plg_service::settings::access::{
+    AccessSettings, JwtAlgorithm, JwtSettings, SESSION_SECONDS_MAX, is_set,
+};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::{Map, Value};

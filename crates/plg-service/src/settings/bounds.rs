@@ -1,7 +1,7 @@
 //! What numbers may be.
 
+use super::access::SESSION_SECONDS_MAX;
 use super::{RateLimit, Settings, SettingsError};
-use crate::access::SESSION_SECONDS_MAX;
 
 impl Settings {
     /// The same, if every number is within its bounds.

@@ -1,7 +1,7 @@
 //! Where settings come from: the documented defaults, a file, the environment; and what of them is used.
 
+use super::access::JwtAlgorithm;
 use super::{DEFAULT_FILE, DEFAULTS, FILE_VARIABLE, LogFormat, Settings, SettingsError};
-use crate::access::JwtAlgorithm;
 use config::{Config, Environment, File, FileFormat, Map, Source as _, Value, ValueKind};
 use plg_core::plan::Limit;
 use serde::de::DeserializeOwned;

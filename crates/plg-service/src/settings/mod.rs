@@ -1,11 +1,12 @@
 //! Configuration: documented defaults, then a file, then the environment.
 
+pub mod access;
 mod bounds;
 mod load;
 #[cfg(test)]
 mod tests;
 
-use crate::access::{AccessSettings, masked_url};
+use access::{AccessSettings, masked_url};
 use load::Sources;
 use plg_core::plan::Plans;
 use plg_store::DatabaseUrl;
