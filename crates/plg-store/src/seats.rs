@@ -7,7 +7,16 @@ use plg_core::decide::Seat;
 use plg_core::ids::{HotelId, SeatUserId, UserId};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-/// Lists a hotel's seats in the order of their users' ids, from the one after `after`.
+/// Seats of a hotel, in the order of their users' ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// No more than were asked for.
+    pub seats: Vec<Seat>,
+    /// After which the next page begins; `None` on the last.
+    pub next: Option<SeatUserId>,
+}
+
+/// Lists a hotel's seats, from the one after `after`.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -16,13 +25,18 @@ pub async fn list(
     hotel_id: HotelId,
     after: Option<SeatUserId>,
     limit: u64,
-) -> Result<Vec<Seat>, StoreError> {
+) -> Result<Page, StoreError> {
     let mut query = seat::Entity::find().filter(seat::Column::HotelId.eq(hotel_id.0));
     if let Some(after) = after {
         query = query.filter(seat::Column::SeatUserId.gt(after.0));
     }
-    let rows = query.order_by_asc(seat::Column::SeatUserId).limit(limit).all(db).await?;
-    Ok(rows.iter().map(from_row).collect())
+    let rows = query.order_by_asc(seat::Column::SeatUserId).limit(limit + 1).all(db).await?;
+    let mut seats: Vec<Seat> = rows.iter().map(from_row).collect();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_last = seats.len() <= limit;
+    seats.truncate(limit);
+    let next = seats.last().filter(|_| !is_last).map(|seat| seat.seat_user_id);
+    Ok(Page { seats, next })
 }
 
 fn from_row(row: &seat::Model) -> Seat {

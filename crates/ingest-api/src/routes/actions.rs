@@ -1,20 +1,19 @@
 //! The billable actions: imports, exports, seats.
 
 use super::events::record_one;
-use crate::access::permit::{Act, Hotel, ReadHotel};
+use crate::access::permit::{Act, Hotel};
 use crate::app::State;
 use crate::input::{self, Body, HotelPath, HotelSeatPath, SeatPath, Sending, SendingParams};
-use crate::openapi::{ActionProblems, ReadProblems, RemoveProblems};
+use crate::openapi::{ActionProblems, RemoveProblems};
 use crate::output::OutcomeBody;
 use crate::problem::Problem;
 use actix_web::{HttpResponse, web};
-use chrono::{DateTime, Utc};
 use plg_core::catalogue::EventType;
 use plg_core::decide::Outcome;
 use plg_core::event::{Command, NewEvent};
 use plg_core::event_data::EventData;
 use plg_core::ids::{DedupKey, EventId, HotelId, SeatUserId, SessionId, UserId};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -215,77 +214,4 @@ pub(super) async fn remove_seat(
         event_data: None,
     };
     act(&state, &sending, action, seat.into()).await
-}
-
-/// Most seats of one page.
-const PAGE_MAX: u64 = 1_000;
-const PAGE_DEFAULT: u64 = 100;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    /// Most seats of the page; 100 unless told.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
-    limit: Option<String>,
-    /// The `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
-/// A seat that is held.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Seat)]
-struct SeatOut {
-    seat_user_id: SeatUserId,
-    added_by: UserId,
-    added_at: DateTime<Utc>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = SeatList)]
-struct ListBody {
-    seats: Vec<SeatOut>,
-    /// Where the next page begins; null on the last.
-    #[schema(required = true)]
-    next_cursor: Option<String>,
-}
-
-/// List the seats that are held
-#[utoipa::path(
-    get,
-    path = "/v1/hotels/{hotel_id}/seats",
-    operation_id = "list_seats",
-    tag = "actions",
-    params(HotelPath, ListQuery),
-    responses(
-        (status = 200, description = "A page of seats", body = ListBody),
-        ReadProblems,
-    )
-)]
-pub(super) async fn list_seats(
-    Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
-    state: web::Data<State>,
-    query: web::Query<ListQuery>,
-) -> Result<HttpResponse, Problem> {
-    let limit = input::bounded("limit", query.limit.as_deref(), PAGE_DEFAULT, PAGE_MAX)?;
-    let not_ours = |_| Problem::field("cursor", "must be a next_cursor of this listing");
-    let after = query.cursor.as_deref().map(str::parse::<SeatUserId>).transpose();
-    let after = after.map_err(not_ours)?;
-    let mut seats = state
-        .reader
-        .read(
-            move |db| async move { plg_store::seats::list(&db, hotel_id, after, limit + 1).await },
-        )
-        .await?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = seats.len() > limit;
-    seats.truncate(limit);
-    let next = seats.last().filter(|_| more).map(|seat| seat.seat_user_id.to_string());
-    let out = |seat: plg_core::decide::Seat| SeatOut {
-        seat_user_id: seat.seat_user_id,
-        added_by: seat.added_by,
-        added_at: seat.added_at,
-    };
-    let seats = seats.into_iter().map(out).collect();
-    Ok(HttpResponse::Ok().json(ListBody { seats, next_cursor: next }))
 }

@@ -1,7 +1,7 @@
 //! What this service can be asked, for programs (OpenAPI 3.1) and for people.
 
 use super::not_found;
-use super::{actions, events, health, hotels, rollups, session_tokens, usage};
+use super::{actions, events, health, hotels, rollups, seats, session_tokens, usage};
 use crate::access::permit::Public;
 use crate::input::CloudEvent;
 use crate::openapi::Shared;
@@ -46,7 +46,7 @@ const PATH: &str = "/openapi.json";
         actions::export,
         actions::add_seat,
         actions::remove_seat,
-        actions::list_seats,
+        seats::list,
         usage::month,
         usage::history,
         usage::quota,

@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod hotels;
 mod rollups;
+mod seats;
 mod session_tokens;
 mod usage;
 
@@ -32,7 +33,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
                 .service(resource("/exports", "POST").route(guard::post(actions::export)))
                 .service(
                     resource("/seats", "GET, HEAD, POST")
-                        .route(guard::get(actions::list_seats).wrap(Compress::default()))
+                        .route(guard::get(seats::list).wrap(Compress::default()))
                         .route(guard::post(actions::add_seat)),
                 )
                 .service(
