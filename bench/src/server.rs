@@ -5,7 +5,7 @@ use plg_testkit::postgres::Cluster;
 use plg_testkit::{Process, ledger, process};
 use sea_orm::Database;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Everybody may do everything: the bench measures recording, not refusing.
@@ -92,9 +92,9 @@ impl Place {
         let migrate = Command::new(process::program("migrate"))
             .arg("up")
             .env("DATABASE_URL", &url)
-            .stdout(Stdio::null())
-            .status();
-        assert!(migrate.expect("migrate runs").success(), "migrate up failed");
+            .output()
+            .expect("migrate runs");
+        assert!(migrate.status.success(), "{}", String::from_utf8_lossy(&migrate.stderr));
         url
     }
 

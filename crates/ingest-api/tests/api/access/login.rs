@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use plg_service::access::{JwtAlgorithm, JwtSettings};
+use plg_service::settings::access::{JwtAlgorithm, JwtSettings};
 use plg_testkit::Backend;
 use plg_testkit::app::USER;
 use rstest::rstest;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use ingest_api::Application;
 use plg_core::access::Scope;
 use plg_service::Settings;
-use plg_service::access::JwtAlgorithm;
+use plg_service::settings::access::JwtAlgorithm;
 use plg_testkit::{Backend, TestApp, TestClock, TestDatabase};
 use reqwest::Method;
 use rstest::rstest;
