@@ -147,15 +147,12 @@ impl Lane {
     /// One result for each command. Hotels that another transaction is known to keep are left out: their neighbours
     /// would wait with them, and be answered as they are.
     async fn commit_free(&mut self, commands: &[Command], lock_attempts: u32) -> Vec<WriteResult> {
-        let known = |command: &&Command| self.kept.contains(&command.hotel_id());
-        let known: BTreeSet<HotelId> =
-            commands.iter().filter(known).map(Command::hotel_id).collect();
-        if !known.is_empty() {
-            self.ask_who_is_kept(known).await;
-        }
-        if self.kept.is_empty() {
+        let hotels = commands.iter().map(Command::hotel_id);
+        let known: BTreeSet<HotelId> = hotels.filter(|hotel| self.kept.contains(hotel)).collect();
+        if known.is_empty() {
             return self.commit(commands, lock_attempts).await;
         }
+        self.ask_who_is_kept(known).await;
         let is_free = |command: &&Command| !self.kept.contains(&command.hotel_id());
         let free: Vec<Command> = commands.iter().filter(is_free).cloned().collect();
         let kept: Vec<bool> = commands.iter().map(|command| !is_free(&command)).collect();
