@@ -82,6 +82,12 @@ async fn a_month_that_many_open_at_once_is_opened_once(
     assert_eq!(months, [(202_611, 0, 8, 8), (202_612, 8, 16, 8), (202_702, 16, 24, 8)]);
 }
 
+/// Every other replica is still in November.
+fn disagreeing(racer: u128) -> DateTime<Utc> {
+    let late = racer.is_multiple_of(2);
+    instant(if late { LAST_INSTANT_OF_NOVEMBER } else { FIRST_INSTANT_OF_DECEMBER })
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_whose_clocks_disagree_about_the_month_lose_no_seat(
@@ -90,12 +96,8 @@ async fn replicas_whose_clocks_disagree_about_the_month_lose_no_seat(
     let t = Store::new(backend).await;
     t.register(&HOTELS, "suite").await;
     t.record(&HOTELS.map(|id| add_seat(id, 100))).await;
-    let clock = |racer: u128| {
-        let late = racer.is_multiple_of(2);
-        instant(if late { LAST_INSTANT_OF_NOVEMBER } else { FIRST_INSTANT_OF_DECEMBER })
-    };
 
-    race(&t, clock, |racer| HOTELS.map(|id| add_seat(id, racer)).to_vec()).await;
+    race(&t, disagreeing, |racer| HOTELS.map(|id| add_seat(id, racer)).to_vec()).await;
 
     assert_one_month_is_open(&t).await;
     for hotel in HOTELS {
@@ -112,12 +114,8 @@ async fn replicas_whose_clocks_disagree_open_one_first_month(
 ) {
     let t = Store::new(backend).await;
     t.register(&HOTELS, "suite").await;
-    let clock = |racer: u128| {
-        let late = racer.is_multiple_of(2);
-        instant(if late { LAST_INSTANT_OF_NOVEMBER } else { FIRST_INSTANT_OF_DECEMBER })
-    };
 
-    race(&t, clock, |racer| HOTELS.map(|id| add_seat(id, racer)).to_vec()).await;
+    race(&t, disagreeing, |racer| HOTELS.map(|id| add_seat(id, racer)).to_vec()).await;
 
     assert_one_month_is_open(&t).await;
     for hotel in HOTELS {
