@@ -164,11 +164,11 @@ impl Model {
     }
 
     fn stamp(&mut self, now: DateTime<Utc>, terms: &Terms, hotel_id: HotelId) -> Stamp {
-        let today = terms.zone.month_of(now);
+        let at = self.events(hotel_id).map(|event| event.recorded_at).fold(now, Ord::max);
+        let today = terms.zone.month_of(at);
         let open = self.open.entry(hotel_id).or_insert(today);
         *open = today.max(*open);
         let month = *open;
-        let at = self.events(hotel_id).map(|event| event.recorded_at).fold(now, Ord::max);
         Stamp { at, day: terms.zone.day_of(at), month }
     }
 
