@@ -4,7 +4,7 @@
 use crate::calendar::Month;
 use crate::catalogue::{DedupRule, EventType};
 use crate::event_data::EventData;
-use crate::gate::Gate;
+use crate::gate::{Gate, GateKind};
 use crate::ids::{DedupKey, EventId, HotelId, SeatUserId, SessionId, UserId};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -132,6 +132,16 @@ impl Command {
     #[must_use]
     pub const fn sending(&self) -> Option<Gate> {
         self.sending
+    }
+
+    /// Whether nothing stands before it but gates that close for ever: no window that passes, and no seat.
+    #[must_use]
+    pub fn is_once_only(&self) -> bool {
+        match self.dedup {
+            Dedup::Each => true,
+            Dedup::Gate(gate) => gate.kind == GateKind::Once,
+            Dedup::Seat { .. } | Dedup::PerDay(_) => false,
+        }
     }
 
     /// The same, sent by a user's browser. Its ids are remembered apart from those of backends, and of other users:

@@ -17,7 +17,7 @@ use plg_core::ids::HotelId;
 use plg_core::quota::Quota;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{TestCaseResult, TestRunner};
+use proptest::test_runner::{TestCaseError, TestCaseResult, TestRunner};
 use std::collections::HashMap;
 use store::{Store, counter, limit};
 
@@ -40,6 +40,14 @@ proptest! {
     fn a_batch_is_its_commands_one_by_one(scenario in scenario()) {
         let mut apart = Store::default();
         play(&scenario, |play, round| play.split(&mut apart, round))?;
+    }
+
+    #[test]
+    fn what_is_supposed_new_and_is_new_is_decided_the_same(scenario in scenario()) {
+        play(&scenario, |play, round| {
+            play.suppose(round)?;
+            play.compare(round)
+        })?;
     }
 }
 
@@ -96,6 +104,18 @@ impl Play {
         Ok(())
     }
 
+    /// Those of a round that only ask for gates that close for ever, apart from it: how often they could be supposed
+    /// new, and were.
+    fn suppose(&self, round: &Round) -> Result<(usize, usize), TestCaseError> {
+        let mut apart = self.store.clone();
+        let (supposed, held) = (apart.supposed, apart.held);
+        for part in commands(&round.commands).chunks(4) {
+            let once_only: Vec<_> = part.iter().filter(|c| c.is_once_only()).cloned().collect();
+            apart.run(self.now, self.terms_of(), &once_only)?;
+        }
+        Ok((apart.supposed - supposed, apart.held - held))
+    }
+
     fn split(&mut self, apart: &mut Store, round: &Round) -> TestCaseResult {
         let commands = commands(&round.commands);
         let together = self.store.run(self.now, self.terms_of(), &commands)?;
@@ -105,7 +125,7 @@ impl Play {
             answers.extend(apart.run(self.now, self.terms_of(), alone)?.answers);
         }
         prop_assert_eq!(together.answers, answers);
-        prop_assert!(self.store == *apart, "what was written differs");
+        prop_assert!(self.store.is_as(apart), "what was written differs");
         Ok(())
     }
 }
@@ -149,6 +169,9 @@ struct Reached {
     regranted: usize,
     months_opened: usize,
     given_back: usize,
+    /// Batches that were new as it was supposed, and those that were not.
+    held: usize,
+    not_held: usize,
 }
 
 impl Reached {
@@ -157,6 +180,9 @@ impl Reached {
             store.hotels().map(|hotel| (hotel.hotel_id, hotel.month)).collect()
         };
         let (months_before, seats_before) = (months(&play.store), play.store.seats());
+        let (supposed, held) = play.suppose(round)?;
+        self.held += held;
+        self.not_held += supposed - held;
         let decision = play.store.run(play.now, play.terms_of(), &commands(&round.commands))?;
         let later = |(id, month)| months_before.get(id).is_some_and(|before| before < month);
         self.months_opened += months(&play.store).iter().filter(|entry| later(*entry)).count();
@@ -188,7 +214,8 @@ fn the_input_reaches_every_corner() {
         play(&scenario, |play, round| reached.round(play, round)).unwrap();
     }
     let Reached { blocked, refused_again, regranted, months_opened, given_back, .. } = reached;
-    let corners = [blocked, refused_again, regranted, months_opened, given_back];
+    let Reached { held, not_held, .. } = reached;
+    let corners = [blocked, refused_again, regranted, months_opened, given_back, held, not_held];
     assert_eq!(reached.outcomes.len(), 5, "{reached:?}");
     assert!(corners.iter().chain(reached.outcomes.values()).all(|n| *n >= 10), "{reached:?}");
 }

@@ -6,6 +6,9 @@
 //! 2. fetch it into a [`Snapshot`];
 //! 3. [`Batch::decide`], and write the [`Decision`] in the same transaction.
 //!
+//! Or the caller holds no lock, and supposes: [`Batch::suppose_new`] decides as if nobody had sent any of it before,
+//! and says what has to be found true when that is written.
+//!
 //! Commands take effect in their order, exactly as if each had come alone: a copy, a full quota
 //! and a seat given up are seen by the commands behind them in the same batch.
 
@@ -15,7 +18,7 @@ mod work;
 use crate::calendar::{Month, TimeZone};
 use crate::catalogue::Counter;
 use crate::event::{Command, RecordedEvent};
-use crate::gate::{Gate, GateKey, GateState};
+use crate::gate::{Gate, GateKey, GateKind, GateState};
 use crate::ids::{HotelId, SeatUserId, UserId};
 use crate::plan::Limits;
 use crate::quota::{Counters, PerCounter, Quota};
@@ -141,7 +144,7 @@ pub struct Snapshot {
 }
 
 /// What to write, and what to answer.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decision {
     /// One for each command, in the commands' order.
     pub answers: Vec<Answer>,
@@ -170,6 +173,16 @@ pub struct Seat {
     pub added_by: UserId,
     /// Since when.
     pub added_at: DateTime<Utc>,
+}
+
+/// A decision that nobody has looked for gates for.
+#[derive(Debug, PartialEq)]
+pub struct Supposed {
+    /// The decision holds if all of these are absent, and are inserted with it, each with the time at which it was
+    /// passed. They close for ever. In key order.
+    pub absent: Vec<(Gate, DateTime<Utc>)>,
+    /// What to write besides, and what to answer. It has no gates of its own.
+    pub decision: Decision,
 }
 
 /// A command names a hotel that the caller has not locked: a mistake of the caller's.
@@ -239,6 +252,31 @@ impl<'a> Batch<'a> {
             answers.push(work.run(command)?);
         }
         Ok(work.finish(answers))
+    }
+
+    /// Decides as if none of the commands had been sent before. `None` where more would have to be known than that
+    /// their gates are absent: of windows, of seats, and of what is refused.
+    ///
+    /// # Errors
+    /// As [`Batch::decide`].
+    pub fn suppose_new(self) -> Result<Option<Supposed>, NotLocked> {
+        let Needs { claim, read, seats } = &self.needs;
+        if !seats.is_empty() || read.iter().any(|gate| gate.kind != GateKind::Once) {
+            return Ok(None);
+        }
+        let claimed = claim.iter().map(|gate| gate.key).collect();
+        let at = |gate: &Gate| self.hotels.get(&gate.hotel_id).map(|hotel| (*gate, hotel.at));
+        let mut absent: Vec<_> = claim.iter().chain(read).filter_map(at).collect();
+        absent.sort_by_key(|(gate, _)| gate.key);
+        let read: Vec<_> = read.iter().map(|gate| gate.key).collect();
+        let mut decision = self.decide(Snapshot { claimed, ..Snapshot::default() })?;
+        // A gate that nothing has passed is not inserted, and so nobody would see that it had been there.
+        let passed = decision.gates.iter().map(|(gate, _)| gate.key);
+        if !decision.given_back.is_empty() || !passed.eq(read) {
+            return Ok(None);
+        }
+        decision.gates.clear();
+        Ok(Some(Supposed { absent, decision }))
     }
 }
 

@@ -4,9 +4,9 @@ use crate::model::catalogue::{Meter, moves};
 use crate::model::{Held, Terms};
 use chrono::{DateTime, Utc};
 use plg_core::catalogue::Counter;
-use plg_core::decide::{Batch, Decision, HotelState, Needs, Seat, Snapshot, opening};
+use plg_core::decide::{Batch, Decision, HotelState, Needs, Seat, Snapshot, Supposed, opening};
 use plg_core::event::{Command, RecordedEvent};
-use plg_core::gate::{Gate, GateKey, GateState};
+use plg_core::gate::{Gate, GateKey, GateKind, GateState};
 use plg_core::ids::{HotelId, SeatUserId};
 use plg_core::plan::{Limit, Limits};
 use plg_core::quota::Counters;
@@ -43,7 +43,7 @@ struct Asked {
     seats: BTreeSet<(HotelId, SeatUserId)>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Store {
     hotels: BTreeMap<HotelId, HotelState>,
     /// The balance with which each hotel's open month began.
@@ -51,6 +51,9 @@ pub(crate) struct Store {
     gates: HashMap<(HotelId, GateKey), GateState>,
     seats: BTreeMap<(HotelId, SeatUserId), Seat>,
     log: Vec<Arc<RecordedEvent>>,
+    /// Batches that could be decided as if they were new, and those that were.
+    pub(crate) supposed: usize,
+    pub(crate) held: usize,
 }
 
 impl Store {
@@ -78,9 +81,10 @@ impl Store {
         }
         let at = |hotel: &HotelState| hotel.last_recorded_at.map_or(now, |last| last.max(now));
         let at = locked.iter().map(|hotel| (hotel.hotel_id, at(hotel))).collect();
-        let batch = Batch::new(now, locked, commands).unwrap();
+        let batch = Batch::new(now, locked.clone(), commands).unwrap();
         check_needs(batch.needs())?;
         let before = self.clone();
+        let supposed = Batch::new(now, locked.clone(), commands).unwrap().suppose_new().unwrap();
         let (asked, snapshot) = self.fetch(batch.needs(), at);
         let decision = batch.decide(snapshot).unwrap();
         prop_assert_eq!(decision.answers.len(), commands.len());
@@ -88,10 +92,50 @@ impl Store {
         self.write_seats(&decision, &asked)?;
         self.write_events(&decision, &asked)?;
         check_admissions(&decision)?;
+        if let Some(supposed) = supposed {
+            self.supposed += 1;
+            self.held += usize::from(self.check_supposed(&before, &supposed, &decision)?);
+        }
         if decision.events.is_empty() {
-            prop_assert!(*self == before, "nothing was recorded, and yet there is a trace");
+            prop_assert!(self.is_as(&before), "nothing was recorded, and yet there is a trace");
         }
         Ok(decision)
+    }
+
+    /// What was supposed, where it was true, is what was decided. Says whether it was.
+    fn check_supposed(
+        &self,
+        before: &Self,
+        supposed: &Supposed,
+        decision: &Decision,
+    ) -> Result<bool, TestCaseError> {
+        let Supposed { absent, decision: as_if_new } = supposed;
+        prop_assert!(ascending(absent.iter().map(|(gate, _)| gate.key)));
+        prop_assert!(
+            absent.iter().all(|(gate, _)| gate.kind == GateKind::Once),
+            "it may pass again"
+        );
+        let inserted: HashMap<_, _> = absent
+            .iter()
+            .map(|(gate, at)| ((gate.hotel_id, gate.key), GateState { last_at: *at, passed: 1 }))
+            .collect();
+        if inserted.keys().any(|key| before.gates.contains_key(key)) {
+            return Ok(false);
+        }
+        // Gates as the caller inserts them: those that are absent, and no others.
+        let mut gates = before.gates.clone();
+        gates.extend(inserted);
+        prop_assert_eq!(&gates, &self.gates);
+        let without_gates = Decision { gates: Vec::new(), ..decision.clone() };
+        prop_assert_eq!(as_if_new, &without_gates);
+        Ok(true)
+    }
+
+    /// Whether a transaction has left no trace.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let Self { hotels, openings, gates, seats, log, .. } = self;
+        (hotels, openings, gates, seats, log)
+            == (&other.hotels, &other.openings, &other.gates, &other.seats, &other.log)
     }
 
     /// Opens the hotel's month if a later one has begun.
