@@ -1,20 +1,20 @@
 //! Recording a batch of commands: lock, gate, decide, write, commit.
 //!
 //! [`record`] does the first four in a transaction that is the caller's own, so that an application
-//! can commit its action, the event and the counter together. [`record_batch`] is the whole.
+//! can commit its action, the event and the counter together. [`record_batch`] is the whole, and a
+//! [`Recorder`](crate::Recorder) does one after the other.
 
-use crate::connect::{self, begin_write};
+use crate::connect::{begin_anew, begin_write, is_postgres};
 use crate::dialect::{Sql, execute_all};
 use crate::error::StoreError;
 use crate::months::Missing;
+use crate::optimistic::{Learned, Memory};
 use crate::{events, gates, months, seats};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use plg_core::decide::{Answer, Batch, Decision, Snapshot};
 use plg_core::event::{Command, RecordedEvent};
-use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
-use std::collections::BTreeSet;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -79,109 +79,21 @@ pub async fn record_batch(
     now: impl Fn() -> DateTime<Utc>,
     commands: &[Command],
 ) -> Result<Vec<Answer>, CommitError> {
-    Recording { db, plans, begun: &mut None, is_another_waiting: &|| false }
-        .run(now, commands)
-        .await
-}
-
-/// A connection on which one batch is recorded after the other.
-#[derive(Debug)]
-pub struct Recorder {
-    db: DatabaseConnection,
-    /// Begun with the COMMIT of the last batch, as another one was waiting: on PostgreSQL, BEGIN is a round trip.
-    begun: Option<DatabaseTransaction>,
-}
-
-impl Recorder {
-    /// On a connection of its own.
-    #[must_use]
-    pub const fn new(db: DatabaseConnection) -> Self {
-        Self { db, begun: None }
-    }
-
-    /// As [`record_batch`]. When another batch is waiting as this one is committed, its transaction is begun with that,
-    /// and has to be recorded at once, or [`rest`](Self::rest) called.
-    ///
-    /// # Errors
-    /// As [`record_batch`].
-    pub async fn record(
-        &mut self,
-        plans: &Plans,
-        now: impl Fn() -> DateTime<Utc>,
-        commands: &[Command],
-        is_another_waiting: impl Fn() -> bool,
-    ) -> Result<Vec<Answer>, CommitError> {
-        let Self { db, begun } = self;
-        let is_another_waiting = &is_another_waiting;
-        Recording { db, plans, begun, is_another_waiting }.run(now, commands).await
-    }
-
-    /// Leaves no transaction open.
-    ///
-    /// # Errors
-    /// When the database does not answer: drop the connection then.
-    pub async fn rest(&mut self) -> Result<(), DbErr> {
-        let Some(txn) = self.begun.take() else { return Ok(()) };
-        let ended = tokio::time::timeout(TRANSACTION_DEADLINE, txn.rollback()).await;
-        ended.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
-    }
-
-    /// As [`connect::plan_anew`].
-    ///
-    /// # Errors
-    /// As [`connect::plan_anew`].
-    pub async fn plan_anew(&mut self) -> Result<(), DbErr> {
-        self.rest().await?;
-        connect::plan_anew(&self.db).await
-    }
-
-    /// As [`was_committed`], of another connection's transaction.
-    ///
-    /// # Errors
-    /// When the database cannot be asked.
-    pub async fn was_committed(&mut self, written: &Written) -> Result<bool, StoreError> {
-        self.rest().await?;
-        was_committed(&self.db, written).await
-    }
-
-    /// Those of the hotels that another transaction keeps locked at this moment (PostgreSQL).
-    ///
-    /// # Errors
-    /// When the database cannot be asked.
-    pub async fn kept_by_others(
-        &mut self,
-        hotels: &BTreeSet<HotelId>,
-    ) -> Result<BTreeSet<HotelId>, StoreError> {
-        self.rest().await?;
-        let ask = async {
-            let txn = begin_write(&self.db).await?;
-            let kept = months::kept_by_others(&txn, hotels).await?;
-            txn.rollback().await?;
-            Ok::<_, StoreError>(kept)
-        };
-        before(Instant::now() + TRANSACTION_DEADLINE, ask).await
-    }
-
-    /// Says goodbye.
-    ///
-    /// # Errors
-    /// When the database does not answer; nothing is lost.
-    pub async fn close(self) -> Result<(), DbErr> {
-        drop(self.begun);
-        self.db.close().await
-    }
+    let memory = &mut Memory::none();
+    Recording { db, plans, next: None, memory }.run(now, commands).await
 }
 
 /// A batch on its way, with the connection that it is recorded on.
-struct Recording<'a, F> {
-    db: &'a DatabaseConnection,
-    plans: &'a Plans,
-    begun: &'a mut Option<DatabaseTransaction>,
-    is_another_waiting: &'a F,
+pub(crate) struct Recording<'a> {
+    pub(crate) db: &'a DatabaseConnection,
+    pub(crate) plans: &'a Plans,
+    /// Where the transaction of the next batch is kept, if that shall be begun with the COMMIT of this one.
+    pub(crate) next: Option<&'a mut Option<DatabaseTransaction>>,
+    pub(crate) memory: &'a mut Memory,
 }
 
-impl<F: Fn() -> bool> Recording<'_, F> {
-    async fn run(
+impl Recording<'_> {
+    pub(crate) async fn run(
         mut self,
         now: impl Fn() -> DateTime<Utc>,
         commands: &[Command],
@@ -217,22 +129,36 @@ impl<F: Fn() -> bool> Recording<'_, F> {
         commands: &[Command],
         deadline: Instant,
     ) -> Result<Vec<Answer>, CommitError> {
-        let txn = match self.begun.take() {
+        let begun = self.next.as_mut().and_then(|next| next.take());
+        let txn = match begun {
             Some(txn) => txn,
             None => before(deadline, begin_write(self.db)).await?,
         };
-        let work = decide_and_write(&txn, self.plans, now, commands, Missing::Fail);
+        let (memory, plans) = (&mut *self.memory, self.plans);
+        let work = async {
+            match memory.record(&txn, plans, to_microseconds(now), commands).await? {
+                Some(written) => Ok(written),
+                None => decide_and_write(&txn, plans, now, commands, Missing::Fail).await,
+            }
+        };
         match before(deadline, work).await {
             Ok(written) => match before(deadline, self.commit(txn)).await {
-                Ok(()) => Ok(written.answers),
+                Ok(()) => {
+                    self.memory.learn(written.learned);
+                    Ok(written.answers)
+                }
                 // Citus says only that it could not commit when a node is lost that may have done it.
                 Err(cause @ (StoreError::Unavailable(_) | StoreError::Database(_))) => {
+                    self.memory.clear();
                     Err(CommitError::Unknown { cause, written })
                 }
                 Err(cause) => Err(cause.into()),
             },
             // A connection that is lost, or given up, takes its transaction with it.
-            Err(error @ StoreError::Unavailable(_)) => Err(error.into()),
+            Err(error @ StoreError::Unavailable(_)) => {
+                self.memory.clear();
+                Err(error.into())
+            }
             Err(error) => {
                 before(deadline, txn.rollback()).await?;
                 Err(error.into())
@@ -241,13 +167,15 @@ impl<F: Fn() -> bool> Recording<'_, F> {
     }
 
     async fn commit(&mut self, txn: DatabaseTransaction) -> Result<(), DbErr> {
-        // On SQLite, to begin is to lock.
-        if !connect::is_postgres(&txn) || !(self.is_another_waiting)() {
-            return txn.commit().await;
+        match &mut self.next {
+            // On SQLite, to begin is to lock.
+            Some(next) if is_postgres(&txn) => {
+                begin_anew(&txn, "COMMIT").await?;
+                **next = Some(txn);
+                Ok(())
+            }
+            _ => txn.commit().await,
         }
-        txn.execute_unprepared("COMMIT AND CHAIN").await?;
-        *self.begun = Some(txn);
-        Ok(())
     }
 }
 
@@ -274,10 +202,12 @@ pub struct Written {
     /// The answers that hold then.
     pub answers: Vec<Answer>,
     /// One of its events: all of them are stored, or none. A batch without events changes nothing.
-    witness: Option<Arc<RecordedEvent>>,
+    pub(crate) witness: Option<Arc<RecordedEvent>>,
+    pub(crate) learned: Learned,
 }
 
-async fn before<T, E: Into<StoreError>>(
+/// What `work` answers, if it does by then.
+pub(crate) async fn before<T, E: Into<StoreError>>(
     deadline: Instant,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, StoreError> {
@@ -298,7 +228,7 @@ async fn decide_and_write(
     missing: Missing,
 ) -> Result<Written, StoreError> {
     if commands.is_empty() {
-        return Ok(Written { answers: Vec::new(), witness: None });
+        return Ok(Written { answers: Vec::new(), witness: None, learned: Learned::default() });
     }
     let now = to_microseconds(now);
     let hotels = commands.iter().map(Command::hotel_id).collect();
@@ -313,7 +243,7 @@ async fn decide_and_write(
     let decision = batch.decide(snapshot)?;
     execute_all(txn, writes(txn, &decision)).await?;
     let witness = decision.events.into_iter().next();
-    Ok(Written { answers: decision.answers, witness })
+    Ok(Written { answers: decision.answers, witness, learned: Learned::default() })
 }
 
 /// Everything stored is to the microsecond, so that what is answered is what will be read.
@@ -388,7 +318,8 @@ mod tests {
         let answers = record_batch(&db, &plans, || now, &import).await.unwrap();
         let ours = RecordedEvent::clone(answers[0].event.as_ref().unwrap());
         let is_there = async |event: RecordedEvent| {
-            let written = Written { answers: Vec::new(), witness: Some(Arc::new(event)) };
+            let witness = Some(Arc::new(event));
+            let written = Written { answers: Vec::new(), witness, learned: Learned::default() };
             was_committed(&db, &written).await.unwrap()
         };
         let event = || ours.clone();

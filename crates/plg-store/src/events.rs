@@ -202,9 +202,35 @@ fn rows_from(hotel_id: HotelId, month: Month, seq: i64) -> Select<product_event:
         .filter(Column::Seq.gte(seq))
 }
 
+/// What events are appended to.
+const INTO: &str = "product_event (hotel_id, month, seq, event_type, user_id, session_id, event_id, \
+     dedup_key, event_data, day, recorded_at)";
+
 /// The write that appends events.
 pub(crate) fn append(db: &impl ConnectionTrait, events: &[Arc<RecordedEvent>]) -> Sql {
-    let rows = Rows::new()
+    Sql::insert(db, INTO, &values(db), rows(events))
+}
+
+/// The write that appends events if a condition holds (PostgreSQL).
+pub(crate) fn append_if(
+    db: &impl ConnectionTrait,
+    events: &[Arc<RecordedEvent>],
+    condition: impl FnOnce(Sql) -> Sql,
+) -> Sql {
+    condition(Sql::insert_where(db, INTO, &values(db), rows(events)))
+}
+
+/// Expressions of [`rows`] for the columns of [`INTO`].
+fn values(db: &impl ConnectionTrait) -> String {
+    let data = json(db, "nullif(t.event_data, '')");
+    format!(
+        "t.hotel_id, t.month, t.seq, t.event_type, t.user_id, nullif(t.session_id, ''), \
+         nullif(t.event_id, ''), nullif(t.dedup_key, ''), {data}, t.day, t.recorded_at"
+    )
+}
+
+fn rows(events: &[Arc<RecordedEvent>]) -> Rows {
+    Rows::new()
         .uuid("hotel_id", events.iter().map(|e| e.hotel_id.0))
         .int("month", events.iter().map(|e| e.month.number()))
         .big_int("seq", events.iter().map(|e| e.seq))
@@ -227,15 +253,7 @@ pub(crate) fn append(db: &impl ConnectionTrait, events: &[Arc<RecordedEvent>]) -
             events.iter().map(|e| e.event_data.as_ref().map(EventData::to_json)),
         )
         .date("day", events.iter().map(|e| e.day))
-        .instant("recorded_at", events.iter().map(|e| e.recorded_at));
-    let data = json(db, "nullif(t.event_data, '')");
-    let into = "product_event (hotel_id, month, seq, event_type, user_id, session_id, event_id, \
-     dedup_key, event_data, day, recorded_at)";
-    let values = format!(
-        "t.hotel_id, t.month, t.seq, t.event_type, t.user_id, nullif(t.session_id, ''), \
-         nullif(t.event_id, ''), nullif(t.dedup_key, ''), {data}, t.day, t.recorded_at"
-    );
-    Sql::insert(db, into, &values, rows)
+        .instant("recorded_at", events.iter().map(|e| e.recorded_at))
 }
 
 /// Whether this very event stands in the log, now that whoever was writing at its place has ended.

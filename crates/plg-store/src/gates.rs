@@ -107,11 +107,30 @@ fn keys<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Rows {
 }
 
 fn insert_once(db: &impl ConnectionTrait, gates: &[(Gate, DateTime<Utc>)]) -> Sql {
-    let rows = keys(gates.iter().map(|(gate, _)| gate))
-        .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at));
+    let rows = passed(gates);
     let columns = ["gate_id", "hotel_id", "passed_at"];
     let hotels = gates.iter().map(|(gate, _)| gate.hotel_id);
     Sql::insert_absent(db, "event_gate", &columns, rows, "gate_id", hotels)
+}
+
+/// The write that inserts once-per-key gates that are absent, if a condition holds as well (PostgreSQL).
+pub(crate) fn insert_absent_if(
+    db: &impl ConnectionTrait,
+    gates: &[(Gate, DateTime<Utc>)],
+    condition: impl FnOnce(Sql) -> Sql,
+) -> Sql {
+    let rows = passed(gates);
+    let into = "event_gate (gate_id, hotel_id, passed_at)";
+    let insert = Sql::insert_where(db, into, "t.gate_id, t.hotel_id, t.passed_at", rows);
+    condition(insert).text(
+        " and not exists (select from event_gate g \
+         where g.gate_id = t.gate_id and g.hotel_id = t.hotel_id)",
+    )
+}
+
+fn passed(gates: &[(Gate, DateTime<Utc>)]) -> Rows {
+    keys(gates.iter().map(|(gate, _)| gate))
+        .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at))
 }
 
 fn upsert_windows(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {

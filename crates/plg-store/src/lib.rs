@@ -10,6 +10,8 @@
 //! | `url`, `primary` | where the database is, and which of several servers takes writes |
 //! | [`checkpoint`] | keeps SQLite's log short beside who writes |
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
+//! | [`Recorder`] | records one batch after the other on a connection |
+//! | `optimistic` | the same without a lock first, where nobody else writes the hotels |
 //! | `months` | the hotel-months while something is recorded: locking, opening and writing them |
 //! | [`usage`] | the hotel-months as they are read |
 //! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |
@@ -32,8 +34,10 @@ pub mod gates;
 pub mod hotels;
 mod in_order;
 mod months;
+mod optimistic;
 pub mod partitions;
 mod primary;
+mod recorder;
 pub mod retention;
 pub mod retry;
 pub mod rollup;
@@ -44,6 +48,8 @@ pub mod traffic;
 mod url;
 pub mod usage;
 
-pub use commit::{CommitError, Recorder, record, record_batch};
+pub use commit::{CommitError, record, record_batch};
 pub use connect::DatabaseUrl;
 pub use error::StoreError;
+pub use optimistic::Supposition;
+pub use recorder::Recorder;

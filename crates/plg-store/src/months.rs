@@ -60,18 +60,68 @@ async fn lock_open(
     plans: &Plans,
     hotels: &BTreeSet<HotelId>,
 ) -> Result<Vec<HotelState>, StoreError> {
-    let select = Sql::new(txn, "select ")
-        .text(PROFILE_COLUMNS)
-        .text(", u.hotel_id, u.month, u.imports, u.exports, u.active_users, u.last_seq, ")
-        .text(
-            "u.last_recorded_at from usage_monthly u left join hotel h on h.hotel_id = u.hotel_id ",
-        )
-        .text("where ")
-        .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0))
-        .text(" and not u.closed order by u.hotel_id")
-        .for_update_of("u");
+    let select = select_open(txn, hotels, "").text(" order by u.hotel_id").for_update_of("u");
     let rows = txn.query_all_raw(select.statement()).await?;
     rows.iter().map(|row| hotel_state(&mut InOrder::of(row), plans)).collect()
+}
+
+/// The open months of hotels, as [`hotel_state`] reads them, and more columns.
+fn select_open(db: &impl ConnectionTrait, hotels: &BTreeSet<HotelId>, more: &str) -> Sql {
+    Sql::new(db, "select ")
+        .text(PROFILE_COLUMNS)
+        .text(", u.hotel_id, u.month, u.imports, u.exports, u.active_users, u.last_seq, ")
+        .text("u.last_recorded_at")
+        .text(more)
+        .text(" from usage_monthly u left join hotel h on h.hotel_id = u.hotel_id where ")
+        .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0))
+        .text(" and not u.closed")
+}
+
+/// Which versions of a hotel's rows are known (PostgreSQL): by whom they were written, which is another transaction as
+/// soon as somebody writes them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version {
+    month: Writer,
+    profile: Writer,
+}
+
+/// A transaction by its number, `xmin` of the rows that it has written: PostgreSQL compares that with an integer of as
+/// many bits. Nothing is written by number 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Writer(i32);
+
+impl Writer {
+    /// Of what `txid_current()` says, or `xmin`: a row remembers no more than the lower half.
+    pub(crate) const fn number(number: i64) -> Self {
+        let [low @ .., _, _, _, _] = number.to_le_bytes();
+        Self(i32::from_le_bytes(low))
+    }
+}
+
+impl Version {
+    /// Once that transaction has written the month, and not the profile.
+    pub(crate) const fn written_by(self, month: Writer) -> Self {
+        Self { month, ..self }
+    }
+}
+
+/// The open month of each hotel that has one, as it is now, without a lock (PostgreSQL).
+pub(crate) async fn look(
+    db: &impl ConnectionTrait,
+    plans: &Plans,
+    hotels: &BTreeSet<HotelId>,
+) -> Result<Vec<(HotelState, Version)>, StoreError> {
+    let writers = ", cast(cast(u.xmin as text) as bigint), \
+                   coalesce(cast(cast(h.xmin as text) as bigint), 0)";
+    let select = select_open(db, hotels, writers);
+    let rows = db.query_all_raw(select.statement()).await?;
+    let known = rows.iter().map(|row| {
+        let mut row = InOrder::of(row);
+        let state = hotel_state(&mut row, plans)?;
+        let (month, profile) = (Writer::number(row.take()?), Writer::number(row.take()?));
+        Ok((state, Version { month, profile }))
+    });
+    known.collect()
 }
 
 /// Those of the hotels whose open month another transaction keeps at this moment.
@@ -230,17 +280,40 @@ async fn profiles(
 
 /// The write that sets the counters of locked months.
 pub(crate) fn set(db: &impl ConnectionTrait, hotels: &[HotelState]) -> Sql {
-    let rows = Rows::new()
+    Sql::update(db, SET, counters(hotels))
+        .text(OF_ROWS)
+        .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
+}
+
+/// The write that sets the counters of months that nobody has locked, where nobody has written them, or the hotel's
+/// profile, since (PostgreSQL).
+pub(crate) fn set_where_unchanged(
+    db: &impl ConnectionTrait,
+    hotels: &[HotelState],
+    versions: &[Version],
+) -> Sql {
+    let rows = counters(hotels)
+        .int("written_by", versions.iter().map(|version| version.month.0))
+        .int("profile", versions.iter().map(|version| version.profile.0));
+    Sql::update(db, SET, rows)
+        .text(" left join hotel h on h.hotel_id = t.hotel_id")
+        .text(OF_ROWS)
+        .text(" and u.xmin = t.written_by")
+        .text(" and coalesce(h.xmin, cast('0' as xid)) = t.profile")
+}
+
+/// What is set of [`counters`], and where.
+const SET: &str = "usage_monthly as u set imports = t.imports, exports = t.exports, \
+                   active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = t.last";
+const OF_ROWS: &str = " where u.hotel_id = t.hotel_id and u.month = t.month";
+
+fn counters(hotels: &[HotelState]) -> Rows {
+    Rows::new()
         .uuid("hotel_id", hotels.iter().map(|h| h.hotel_id.0))
         .int("month", hotels.iter().map(|h| h.month.number()))
         .big_int("imports", hotels.iter().map(|h| h.counters.imports))
         .big_int("exports", hotels.iter().map(|h| h.counters.exports))
         .big_int("active_users", hotels.iter().map(|h| h.counters.active_users))
         .big_int("last_seq", hotels.iter().map(|h| h.last_seq))
-        .instant("last", hotels.iter().map(|h| h.last_recorded_at.unwrap_or_default()));
-    let what = "usage_monthly as u set imports = t.imports, exports = t.exports, \
-                active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = t.last";
-    Sql::update(db, what, rows)
-        .text(" where u.hotel_id = t.hotel_id and u.month = t.month")
-        .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
+        .instant("last", hotels.iter().map(|h| h.last_recorded_at.unwrap_or_default()))
 }

@@ -183,7 +183,8 @@ async fn drop_at_once(db: &DatabaseConnection, name: &str) -> Result<(), DbErr> 
     txn.commit().await
 }
 
-async fn is_citus(db: &DatabaseConnection) -> Result<bool, DbErr> {
+/// Whether tables may be distributed: Citus is there.
+pub(crate) async fn is_citus(db: &DatabaseConnection) -> Result<bool, DbErr> {
     let question = "select exists (select from pg_extension where extname = 'citus') as yes";
     let row = db.query_one_raw(Sql::new(db, question).statement()).await?;
     row.map_or(Ok(false), |row| row.try_get("", "yes"))

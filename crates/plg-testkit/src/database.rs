@@ -55,6 +55,15 @@ impl TestDatabase {
         database
     }
 
+    /// The first one of a server of its own.
+    pub async fn first_on(cluster: &postgres::Cluster) -> Self {
+        let url = cluster.url("postgres");
+        let db = migrations::connect(&url).await.expect("opens");
+        migrations::up(&db).await.expect("migrates");
+        db.close().await.expect("closes");
+        Self { backend: Backend::Postgres, url, folder: None }
+    }
+
     /// On Citus. There a database cannot be copied: a process of its own is connected to it.
     async fn distributed() -> Self {
         let database = Self::empty(Backend::Postgres).await;

@@ -8,7 +8,7 @@ use plg_core::event::Command;
 use plg_core::plan::Plans;
 use plg_store::commit::{CommitError, Written, was_committed};
 use plg_store::connect::{self, Planning};
-use plg_store::{DatabaseUrl, StoreError};
+use plg_store::{DatabaseUrl, Recorder, StoreError};
 use sea_orm::DatabaseConnection;
 
 /// How often a batch is sent. On a machine with too much to do, SQLite's writers wait for each other
@@ -19,7 +19,9 @@ const ATTEMPTS: u32 = 50;
 pub struct Replica {
     url: DatabaseUrl,
     plans: Plans,
+    remembered_hotels: usize,
     connection: DatabaseConnection,
+    recorder: Recorder,
 }
 
 impl Replica {
@@ -30,8 +32,9 @@ impl Replica {
     pub async fn new(database: &TestDatabase) -> Self {
         let settings = database.settings();
         let url = settings.database.url;
-        let connection = connect::single(&url, Planning::Keyed).await.expect("connects");
-        Self { url, plans: settings.plans, connection }
+        let remembered_hotels = settings.writer.remembered_hotels;
+        let (connection, recorder) = open(&url, remembered_hotels).await.expect("connects");
+        Self { url, plans: settings.plans, remembered_hotels, connection, recorder }
     }
 
     /// Records a batch. If the database was too slow, nothing was written, and it is sent again.
@@ -40,7 +43,7 @@ impl Replica {
     /// When the database refuses, or is too slow for ever.
     pub async fn record(&mut self, now: DateTime<Utc>, commands: &[Command]) -> Vec<Answer> {
         for _ in 0..ATTEMPTS {
-            match citus::record(&self.connection, &self.plans, now, commands).await {
+            match self.try_record(now, commands).await {
                 Ok(answers) => return answers,
                 Err(CommitError::Failed(
                     StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Locked(_),
@@ -56,6 +59,18 @@ impl Replica {
         panic!("not recorded within {ATTEMPTS} attempts");
     }
 
+    async fn try_record(
+        &mut self,
+        now: DateTime<Utc>,
+        commands: &[Command],
+    ) -> Result<Vec<Answer>, CommitError> {
+        if citus::is_wanted() {
+            citus::record(&self.connection, &self.plans, now, commands).await
+        } else {
+            self.recorder.record(&self.plans, || now, commands).await
+        }
+    }
+
     async fn find_out(&mut self, written: &Written) -> bool {
         for _ in 0..ATTEMPTS {
             self.reconnect().await;
@@ -68,11 +83,20 @@ impl Replica {
 
     async fn reconnect(&mut self) {
         for _ in 0..ATTEMPTS {
-            if let Ok(connection) = connect::single(&self.url, Planning::Keyed).await {
-                self.connection = connection;
+            if let Ok(opened) = open(&self.url, self.remembered_hotels).await {
+                (self.connection, self.recorder) = opened;
                 return;
             }
         }
         panic!("not connected within {ATTEMPTS} attempts");
     }
+}
+
+async fn open(
+    url: &DatabaseUrl,
+    remembered_hotels: usize,
+) -> Result<(DatabaseConnection, Recorder), StoreError> {
+    let connection = connect::single(url, Planning::Keyed).await?;
+    let recorder = Recorder::new(connection.clone(), remembered_hotels).await?;
+    Ok((connection, recorder))
 }

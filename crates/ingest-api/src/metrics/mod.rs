@@ -5,6 +5,7 @@ pub(crate) mod exporter;
 mod rollups;
 
 use plg_core::decide::Answer;
+use plg_store::Supposition;
 use plg_store::commit::CommitError;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -83,6 +84,13 @@ impl BatchOutcome {
     }
 }
 
+const fn name_of(supposition: Supposition) -> &'static str {
+    match supposition {
+        Supposition::Held => "held",
+        Supposition::Wrong => "wrong",
+    }
+}
+
 /// Every metric of the service.
 pub struct Metrics {
     registry: Registry,
@@ -90,6 +98,7 @@ pub struct Metrics {
     request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     events: Family<EventLabels, Counter>,
     batches: Family<BatchLabels, Counter>,
+    optimistic_batches: Family<BatchLabels, Counter>,
     batch_events: Histogram,
     commit_seconds: Histogram,
     queued: Family<LaneLabels, Gauge>,
@@ -119,6 +128,7 @@ impl Metrics {
             request_seconds: Family::new_with_constructor(seconds),
             events: Family::default(),
             batches: Family::default(),
+            optimistic_batches: Family::default(),
             batch_events: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             commit_seconds: seconds(),
             queued: Family::default(),
@@ -137,6 +147,10 @@ impl Metrics {
             // There from the start: what has never been is 0, and a first one is an increase.
             metrics.batches.get_or_create(&BatchLabels { outcome: outcome.name() }).inc_by(0);
         }
+        for supposition in [Supposition::Held, Supposition::Wrong] {
+            let labels = BatchLabels { outcome: name_of(supposition) };
+            metrics.optimistic_batches.get_or_create(&labels).inc_by(0);
+        }
         let r = &mut registry;
         r.register("http_requests", "Requests answered", metrics.requests.clone());
         let help = "Time from a request's head to its answer";
@@ -147,6 +161,8 @@ impl Metrics {
         r.register("http_in_hand_limit", help, metrics.in_hand_limit.clone());
         r.register("events", "Events decided, by outcome", metrics.events.clone());
         r.register("writer_batches", "Transactions of the lanes", metrics.batches.clone());
+        let help = "Transactions that took the hotels to be as their lane remembers them";
+        r.register("writer_optimistic_batches", help, metrics.optimistic_batches.clone());
         let help = "Events in a transaction";
         r.register("writer_batch_events", help, metrics.batch_events.clone());
         let help = "Time of a transaction, from its begin to its commit";
@@ -179,6 +195,12 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "at most a thousand")]
         self.batch_events.observe(events as f64);
         self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A lane has found out whether its hotels were as it remembers them.
+    pub(crate) fn supposed(&self, supposition: Supposition) {
+        let labels = BatchLabels { outcome: name_of(supposition) };
+        self.optimistic_batches.get_or_create(&labels).inc();
     }
 
     /// An event was decided.

@@ -24,6 +24,8 @@ const OUTCOME_DEADLINE: Duration = Duration::from_millis(2_000);
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 /// How long plans are kept: made for a handful of hotels, they would read all of the thousands that have come since.
 const PLANS_KEPT: Duration = Duration::from_secs(60);
+/// How long a transaction that is begun waits for its batch. It has no lock and no snapshot, and so is in nobody's way.
+const BEGUN_KEPT: Duration = Duration::from_millis(100);
 /// How often a batch waits in vain for hotels that others keep, before all of it is given up.
 const LOCK_ATTEMPTS: u32 = 3;
 /// So many hotels that others keep are remembered.
@@ -65,10 +67,7 @@ impl Lane {
         }
         loop {
             if self.pending.is_empty() {
-                if self.queue.is_empty() {
-                    self.rest().await;
-                }
-                match self.queue.recv().await {
+                match self.next_job().await {
                     Some(job) => self.pending.push_back(job),
                     None => break,
                 }
@@ -89,7 +88,16 @@ impl Lane {
         }
     }
 
-    /// Nothing waits any more: no transaction is left open for it.
+    /// A transaction is begun for it already, and kept for a while.
+    async fn next_job(&mut self) -> Option<Job> {
+        if let Ok(job) = tokio::time::timeout(BEGUN_KEPT, self.queue.recv()).await {
+            return job;
+        }
+        self.rest().await;
+        self.queue.recv().await
+    }
+
+    /// Nobody comes: no transaction is left open.
     async fn rest(&mut self) {
         if let Some(recorder) = &mut self.recorder
             && let Err(error) = recorder.rest().await
@@ -238,15 +246,15 @@ impl Lane {
             tracing::warn!(%error, "no database");
             return Err(WriteError::Unavailable);
         }
-        let Self { recorder: Some(recorder), queue, pending, .. } = self else {
-            return Err(WriteError::Unavailable);
-        };
+        let Some(recorder) = &mut self.recorder else { return Err(WriteError::Unavailable) };
         let now = || shared.clock.now();
-        let is_another_waiting = || !pending.is_empty() || !queue.is_empty();
         let began = Instant::now();
-        let result = recorder.record(&shared.plans, now, commands, is_another_waiting).await;
+        let result = recorder.record(&shared.plans, now, commands).await;
         let took = began.elapsed();
         shared.metrics.batch(BatchOutcome::of(&result), commands.len(), took);
+        if let Some(supposition) = recorder.supposition() {
+            shared.metrics.supposed(supposition);
+        }
         match result {
             Ok(answers) => {
                 self.admission.served(commands.len(), took);
@@ -307,7 +315,7 @@ impl Lane {
         }
         if self.recorder.is_none() {
             let db = connect::single(&self.shared.url, Planning::Keyed).await?;
-            self.recorder = Some(Recorder::new(db));
+            self.recorder = Some(Recorder::new(db, self.shared.remembered_hotels).await?);
             self.planned_at = now;
         }
         self.recorder.as_mut().ok_or_else(|| StoreError::Unavailable("not connected".into()))

@@ -91,6 +91,7 @@ struct Shared {
     clock: SharedClock,
     batch: usize,
     hotels_per_transaction: usize,
+    remembered_hotels: usize,
 }
 
 struct Entrance {
@@ -129,6 +130,7 @@ impl Writer {
                 0 => usize::MAX,
                 n => n,
             },
+            remembered_hotels: settings.remembered_hotels,
         });
         let bounds = Bounds {
             max_wait: Duration::from_millis(settings.max_wait_ms),

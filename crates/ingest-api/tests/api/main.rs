@@ -13,6 +13,7 @@ mod daily_cap;
 mod document;
 mod hotels;
 mod idempotency;
+mod lanes;
 mod listing;
 mod metrics;
 mod months;

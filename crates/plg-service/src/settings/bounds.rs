@@ -25,6 +25,8 @@ impl Settings {
         check("writer.queue", writer.queue, 1_000, 1_000_000, "1000 to 1000000")?;
         check("writer.max_wait_ms", millis(writer.max_wait_ms), 10, 1_500, "10 to 1500")?;
         check("writer.batch", writer.batch, 1, 1_000, "1 to 1000")?;
+        let remembered = writer.remembered_hotels;
+        check("writer.remembered_hotels", remembered, 0, 1_000_000, "0 to 1000000")?;
         check("rollup.read_chunk", rollup.read_chunk, 1, 10_000, "1 to 10000")?;
         check("rollup.write_chunk", rollup.write_chunk, 1, 2_000, "1 to 2000")?;
         check("rollup.busy_chunk", rollup.busy_chunk, 1, 2_000, "1 to 2000")?;

@@ -128,6 +128,8 @@ pub struct WriterSettings {
     pub batch: usize,
     /// Hotels in one transaction; 0 is no limit.
     pub hotels_per_transaction: usize,
+    /// Hotels that a lane remembers as it wrote them, to record without locking them first; 0 is none.
+    pub remembered_hotels: usize,
 }
 
 /// How the reconciliation works.

@@ -75,14 +75,29 @@ impl Sql {
     /// A single one is inserted as `VALUES`. Citus sends that to its node, but carries rows that come from a
     /// SELECT by way of the coordinator, which takes it five times as long.
     pub(crate) fn insert(db: &impl ConnectionTrait, into: &str, values: &str, rows: Rows) -> Self {
-        let mut insert = Self::new(db, &format!("insert {}into {into} ", or_fail(db)));
         if rows.len() == 1 {
-            insert.parts.push(Part::Text("values (".to_owned()));
+            let mut insert = Self::insert_into(db, into).text("values (");
             rows.push_into_expression(values, &mut insert.parts);
             return insert.text(")");
         }
         // SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
-        insert.text(&format!("select {values} from ")).rows(rows).text(" where true")
+        Self::insert_where(db, into, values, rows).text("true")
+    }
+
+    /// Inserts as [`insert`](Self::insert) does, from a SELECT always, those of the rows that meet the condition with
+    /// which the caller goes on.
+    pub(crate) fn insert_where(
+        db: &impl ConnectionTrait,
+        into: &str,
+        values: &str,
+        rows: Rows,
+    ) -> Self {
+        let select = format!("select {values} from ");
+        Self::insert_into(db, into).text(&select).rows(rows).text(" where ")
+    }
+
+    fn insert_into(db: &impl ConnectionTrait, into: &str) -> Self {
+        Self::new(db, &format!("insert {}into {into} ", or_fail(db)))
     }
 
     /// Inserts those of the rows that the table does not have, by an id and `hotel_id`. Their hotels are locked:

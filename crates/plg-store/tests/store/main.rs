@@ -10,6 +10,7 @@ mod gates;
 mod log;
 mod months;
 mod one_hotel_per_transaction;
+mod optimistic;
 mod own_transaction;
 mod plans;
 mod recorder;

@@ -8,8 +8,8 @@ use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Plans};
 use plg_service::Clock as _;
 use plg_store::connect::Planning;
-use plg_store::hotels;
 use plg_store::schema::{product_event, seat, usage_monthly};
+use plg_store::{Recorder, hotels};
 use plg_testkit::{Backend, TestClock, TestDatabase, citus, ledger};
 use sea_orm::prelude::Uuid;
 use sea_orm::{DatabaseConnection, EntityTrait, FromQueryResult, QueryOrder, Statement};
@@ -42,6 +42,12 @@ impl Store {
     pub(crate) async fn connection(&self) -> DatabaseConnection {
         let url = self.database.url().parse().unwrap();
         plg_store::connect::single(&url, Planning::Keyed).await.unwrap()
+    }
+
+    /// On a connection of its own, as a lane has it.
+    pub(crate) async fn recorder(&self) -> Recorder {
+        let remembered_hotels = self.database.settings().writer.remembered_hotels;
+        Recorder::new(self.connection().await, remembered_hotels).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

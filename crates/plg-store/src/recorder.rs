@@ -1,0 +1,152 @@
+//! One batch after the other on a connection of its own.
+
+use crate::commit::{CommitError, Recording, TRANSACTION_DEADLINE, Written, before, was_committed};
+use crate::connect::{self, begin_write, is_postgres};
+use crate::error::StoreError;
+use crate::months;
+use crate::optimistic::{Memory, Supposition};
+use crate::partitions::is_citus;
+use chrono::{DateTime, Utc};
+use plg_core::decide::Answer;
+use plg_core::event::Command;
+use plg_core::ids::HotelId;
+use plg_core::plan::Plans;
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr};
+use std::collections::BTreeSet;
+use tokio::time::Instant;
+
+/// A connection on which one batch is recorded after the other.
+#[derive(Debug)]
+pub struct Recorder {
+    db: DatabaseConnection,
+    /// Begun with the COMMIT of the last batch: on PostgreSQL, BEGIN is a round trip.
+    begun: Option<DatabaseTransaction>,
+    memory: Memory,
+}
+
+impl Recorder {
+    /// On a connection of its own, which remembers so many hotels that it wrote last (PostgreSQL): as long as nobody
+    /// else writes them, two round trips of four go. With none, or where tables are distributed, all is recorded the
+    /// careful way.
+    ///
+    /// # Errors
+    /// When the database cannot be asked whether it is distributed.
+    pub async fn new(db: DatabaseConnection, remembered_hotels: usize) -> Result<Self, StoreError> {
+        let is_alone = is_postgres(&db) && !before(soon(), is_citus(&db)).await?;
+        let memory = if is_alone { Memory::of_at_most(remembered_hotels) } else { Memory::none() };
+        Ok(Self { db, begun: None, memory })
+    }
+
+    /// What became of the last batch, if it was recorded without locks first.
+    #[must_use]
+    pub const fn supposition(&self) -> Option<Supposition> {
+        self.memory.last()
+    }
+
+    /// As [`record_batch`](crate::record_batch). On PostgreSQL the transaction of the next batch is begun with that: it
+    /// has to come soon, or [`rest`](Self::rest) be called.
+    ///
+    /// # Errors
+    /// As [`record_batch`](crate::record_batch).
+    pub async fn record(
+        &mut self,
+        plans: &Plans,
+        now: impl Fn() -> DateTime<Utc>,
+        commands: &[Command],
+    ) -> Result<Vec<Answer>, CommitError> {
+        let Self { db, begun, memory } = self;
+        memory.begin();
+        Recording { db, plans, next: Some(begun), memory }.run(now, commands).await
+    }
+
+    /// Leaves no transaction open.
+    ///
+    /// # Errors
+    /// When the database does not answer: drop the connection then.
+    pub async fn rest(&mut self) -> Result<(), DbErr> {
+        let Some(txn) = self.begun.take() else { return Ok(()) };
+        let ended = tokio::time::timeout(TRANSACTION_DEADLINE, txn.commit()).await;
+        ended.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
+    }
+
+    /// As [`connect::plan_anew`]. What is remembered is forgotten, too: transactions are numbered anew after four
+    /// thousand millions of them.
+    ///
+    /// # Errors
+    /// As [`connect::plan_anew`].
+    pub async fn plan_anew(&mut self) -> Result<(), DbErr> {
+        self.rest().await?;
+        self.memory.clear();
+        connect::plan_anew(&self.db).await
+    }
+
+    /// As [`was_committed`], of another connection's transaction.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn was_committed(&mut self, written: &Written) -> Result<bool, StoreError> {
+        self.rest().await?;
+        was_committed(&self.db, written).await
+    }
+
+    /// Those of the hotels that another transaction keeps locked at this moment (PostgreSQL).
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn kept_by_others(
+        &mut self,
+        hotels: &BTreeSet<HotelId>,
+    ) -> Result<BTreeSet<HotelId>, StoreError> {
+        self.rest().await?;
+        let ask = async {
+            let txn = begin_write(&self.db).await?;
+            let kept = months::kept_by_others(&txn, hotels).await?;
+            txn.rollback().await?;
+            Ok::<_, StoreError>(kept)
+        };
+        before(soon(), ask).await
+    }
+
+    /// Says goodbye.
+    ///
+    /// # Errors
+    /// When the database does not answer; nothing is lost.
+    pub async fn close(self) -> Result<(), DbErr> {
+        drop(self.begun);
+        self.db.close().await
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + TRANSACTION_DEADLINE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::{Planning, single};
+    use plg_testkit::commands::{click, hotel};
+    use plg_testkit::{Backend, TestDatabase};
+
+    /// So many hotels are remembered, and no more; none where none may be, and behind [`Recorder::plan_anew`].
+    #[tokio::test]
+    async fn memory_is_bounded() {
+        let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+        let plans = database.settings().plans;
+        let connect = async || single(&database.url().parse().unwrap(), Planning::Keyed).await;
+        let mut recorder = Recorder::new(connect().await.unwrap(), 2).await.unwrap();
+        for (hotels, remembered) in
+            [(&[1][..], 1), (&[2], 2), (&[3], 1), (&[1, 3], 2), (&[1, 2, 3], 0), (&[2], 1)]
+        {
+            let batch: Vec<_> = hotels.iter().map(|of| click(hotel(*of))).collect();
+            recorder.record(&plans, Utc::now, &batch).await.unwrap();
+            assert_eq!(recorder.memory.len(), remembered, "{hotels:?}");
+        }
+        recorder.plan_anew().await.unwrap();
+        assert_eq!(recorder.memory.len(), 0);
+
+        let mut recorder = Recorder::new(connect().await.unwrap(), 0).await.unwrap();
+        recorder.record(&plans, Utc::now, &[click(hotel(1))]).await.unwrap();
+        assert_eq!((recorder.memory.len(), recorder.supposition()), (0, None));
+    }
+}

@@ -1,0 +1,347 @@
+//! Batches that are recorded without a lock first: what others have written meanwhile is never written over.
+//!
+//! On PostgreSQL, and on one machine: nobody else does it.
+
+use crate::support::{Store, outcomes};
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use plg_core::catalogue::{Counter, EventType};
+use plg_core::decide::{Answer, Outcome};
+use plg_core::event::{Command, NewEvent};
+use plg_core::ids::{EventId, HotelId};
+use plg_core::plan::{Limit, LimitOverrides};
+use plg_store::connect::begin_write;
+use plg_store::{CommitError, Recorder, StoreError, Supposition, hotels};
+use plg_testkit::commands::{add_seat, click, command, event, export, hotel, import, view};
+use plg_testkit::postgres::Cluster;
+use plg_testkit::{Backend, TestDatabase, ledger};
+use rstest::rstest;
+use sea_orm::ConnectionTrait as _;
+use std::sync::Arc;
+use tokio::sync::Barrier;
+
+const HOTEL: HotelId = hotel(1);
+const HELD: Option<Supposition> = Some(Supposition::Held);
+const WRONG: Option<Supposition> = Some(Supposition::Wrong);
+/// Batches behind a wrong one that are not tried.
+const PAUSE: usize = 8;
+
+async fn store() -> Store {
+    let store = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    store.register(&[HOTEL, hotel(2), hotel(3)], "suite").await;
+    store
+}
+
+/// Records a batch, and says whether it was as supposed.
+async fn record(
+    store: &Store,
+    recorder: &mut Recorder,
+    batch: &[Command],
+) -> (Vec<Answer>, Option<Supposition>) {
+    let answers = recorder.record(&store.plans, || store.now(), batch).await.unwrap();
+    (answers, recorder.supposition())
+}
+
+async fn outcomes_of(
+    store: &Store,
+    recorder: &mut Recorder,
+    batch: &[Command],
+) -> (Vec<Outcome>, Option<Supposition>) {
+    let (answers, supposition) = record(store, recorder, batch).await;
+    (outcomes(&answers), supposition)
+}
+
+/// A recorder that knows the hotels.
+async fn acquainted(store: &Store) -> Recorder {
+    let mut recorder = store.recorder().await;
+    let batch = [click(HOTEL), click(hotel(2)), click(hotel(3))];
+    store.record(&batch).await;
+    assert_eq!(record(store, &mut recorder, &batch).await.1, HELD);
+    recorder
+}
+
+fn with_id(command: &Command, id: &str) -> Command {
+    let event_id = Some(EventId::parse(id).unwrap());
+    NewEvent { event_id, ..command.event().clone() }.try_into().unwrap()
+}
+
+fn imports(limit: i64) -> LimitOverrides {
+    LimitOverrides { imports: Some(Limit::AtMost(limit)), ..LimitOverrides::default() }
+}
+
+fn used(answer: &Answer) -> (i64, i64) {
+    (answer.event.as_ref().unwrap().seq, answer.quota.unwrap().quota.used())
+}
+
+#[tokio::test]
+async fn what_is_as_supposed_is_written_as_it_is_under_locks() {
+    let (careful, optimistic) = (store().await, store().await);
+    let mut recorder = optimistic.recorder().await;
+    let first = [click(HOTEL), click(hotel(2))];
+    let batches = [
+        vec![import(HOTEL, "1"), import(HOTEL, "1"), import(hotel(2), "1"), export(HOTEL, "1")],
+        vec![with_id(&import(HOTEL, "2"), "a"), with_id(&click(hotel(2)), "b"), click(hotel(2))],
+        vec![click(HOTEL)],
+        vec![import(hotel(2), "3")],
+    ];
+    // A hotel that was never heard of has its month opened first, and is known then.
+    assert_eq!(outcomes_of(&optimistic, &mut recorder, &first).await.1, HELD);
+    careful.record(&first).await;
+    for batch in batches {
+        careful.clock.advance(TimeDelta::seconds(1));
+        optimistic.clock.advance(TimeDelta::seconds(1));
+        let outcomes = outcomes_of(&optimistic, &mut recorder, &batch).await;
+        assert_eq!(outcomes, (careful.record(&batch).await, HELD));
+    }
+    assert_eq!(optimistic.contents().await, careful.contents().await);
+    optimistic.assert_balanced().await;
+}
+
+/// Whoever writes the hotel's month is seen, whatever it is that they write.
+#[rstest]
+#[case::recorded("", &[import(HOTEL, "other")], 2)]
+#[case::corrected("update usage_monthly set imports = 5, rollup_version = rollup_version + 1", &[], 6)]
+#[case::changed_by_hand("update usage_monthly set imports = 5", &[], 6)]
+#[tokio::test]
+async fn what_others_have_written_is_not_written_over(
+    #[case] sql: &str,
+    #[case] batch: &[Command],
+    #[case] imports: i64,
+) {
+    let store = store().await;
+    let mut recorder = acquainted(&store).await;
+    if !sql.is_empty() {
+        ledger::damage(&store.db, sql).await;
+    }
+    store.record(batch).await;
+    let (answers, supposition) = record(&store, &mut recorder, &[import(HOTEL, "ours")]).await;
+    assert_eq!(supposition, WRONG);
+    assert_eq!(answers[0].quota.unwrap().quota.used(), imports);
+    assert_eq!(store.used(HOTEL, Counter::Imports).await, imports);
+    // Nothing is left of what was supposed.
+    let events = ledger::number(&store.db, "select count(*) as n from product_event").await;
+    let numbered = "select cast(sum(last_seq) as bigint) as n from usage_monthly";
+    assert_eq!(events, ledger::number(&store.db, numbered).await);
+    let gates = ledger::number(&store.db, "select count(*) as n from event_gate").await;
+    assert_eq!(gates, i64::try_from(batch.len()).unwrap() + 1);
+}
+
+#[tokio::test]
+async fn what_was_sent_before_is_a_repetition_and_its_neighbours_are_recorded() {
+    let store = store().await;
+    let mut recorder = acquainted(&store).await;
+    store.record(&[with_id(&import(hotel(2), "1"), "a")]).await;
+    let mut other = store.recorder().await;
+    record(&store, &mut other, &[click(hotel(3))]).await;
+    let mut recorder_of = [&mut recorder, &mut other].into_iter();
+    for (batch, expected) in [
+        ([import(hotel(2), "1"), import(HOTEL, "1")], [Outcome::Duplicate, Outcome::Recorded]),
+        // The same job under another id, and another job under the same.
+        (
+            [with_id(&import(hotel(2), "1"), "b"), with_id(&import(hotel(2), "2"), "a")],
+            [Outcome::Duplicate; 2],
+        ),
+    ] {
+        let recorder = recorder_of.next().unwrap();
+        assert_eq!(outcomes_of(&store, recorder, &batch).await, (expected.to_vec(), WRONG));
+    }
+    assert_eq!(store.used(hotel(2), Counter::Imports).await, 1);
+    store.assert_balanced().await;
+}
+
+/// Where it goes wrong once it is left for a while, and then tried again.
+#[tokio::test]
+async fn behind_a_wrong_batch_some_are_recorded_under_locks() {
+    let store = store().await;
+    let mut recorder = acquainted(&store).await;
+    store.record(&[click(HOTEL)]).await;
+    let mut seen = Vec::new();
+    for _ in 0..=PAUSE + 2 {
+        seen.push(record(&store, &mut recorder, &[click(HOTEL)]).await.1);
+    }
+    assert_eq!(seen[0], WRONG);
+    assert_eq!(seen[1..=PAUSE], [None; PAUSE]);
+    assert_eq!(seen[PAUSE + 1..], [HELD; 2]);
+    store.assert_balanced().await;
+}
+
+/// "Takes effect with the next action": also when the lane knows the hotel by heart, and that nobody had registered it.
+#[rstest]
+#[case::of_a_registered_hotel(HOTEL, "")]
+#[case::of_a_hotel_that_is_registered_now(hotel(4), "")]
+#[case::changed_by_hand(
+    HOTEL,
+    "update hotel set limit_overrides = '{\"imports\": 2}', time_zone = 'Pacific/Auckland'"
+)]
+#[tokio::test]
+async fn another_plan_holds_at_once(#[case] of: HotelId, #[case] sql: &str) {
+    let store = store().await;
+    store.record(&[click(of)]).await;
+    let mut recorder = acquainted(&store).await;
+    assert_eq!(record(&store, &mut recorder, &[import(of, "0")]).await.1, HELD);
+    if sql.is_empty() {
+        let profile = ("suite", "Pacific/Auckland".parse().unwrap(), imports(2));
+        hotels::put(&store.db, of, profile, store.now()).await.unwrap();
+    } else {
+        ledger::damage(&store.db, sql).await;
+    }
+    let batch = [import(of, "1"), import(of, "2")];
+    let (answers, supposition) = record(&store, &mut recorder, &batch).await;
+    assert_eq!(supposition, WRONG);
+    assert_eq!(outcomes(&answers), [Outcome::Recorded, Outcome::QuotaExceeded]);
+    // Noon in UTC is the next day there.
+    assert_eq!(answers[0].event.as_ref().unwrap().day.to_string(), "2026-11-16");
+    store.assert_balanced().await;
+}
+
+/// Whoever waits for the hotel's lock finds what was committed meanwhile, not what it remembers.
+#[rstest]
+#[case::committed(true, WRONG, [Outcome::Recorded, Outcome::QuotaExceeded])]
+#[case::rolled_back(false, HELD, [Outcome::Recorded, Outcome::Recorded])]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_while_it_waits_is_seen(
+    #[case] is_committed: bool,
+    #[case] expected: Option<Supposition>,
+    #[case] expected_outcomes: [Outcome; 2],
+) {
+    let store = Arc::new(store().await);
+    let mut recorder = acquainted(&store).await;
+    let other = begin_write(&store.db).await.unwrap();
+    let theirs = [import(HOTEL, "theirs")];
+    plg_store::record(&other, &store.plans, store.now(), &theirs).await.unwrap();
+    let profile = ("suite", "UTC".parse().unwrap(), imports(2));
+    hotels::put(&other, HOTEL, profile, store.now()).await.unwrap();
+    let ours = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            let batch = [import(HOTEL, "1"), import(HOTEL, "2")];
+            record(&store, &mut recorder, &batch).await
+        }
+    });
+    let waiting = "select count(*) as n from pg_stat_activity where wait_event_type = 'Lock' \
+                   and datname = current_database()";
+    while !ours.is_finished() && ledger::number(&store.db, waiting).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    if is_committed {
+        other.commit().await.unwrap();
+    } else {
+        other.rollback().await.unwrap();
+    }
+    let (answers, supposition) = ours.await.unwrap();
+    assert_eq!((outcomes(&answers), supposition), (expected_outcomes.to_vec(), expected));
+    assert_eq!(store.used(HOTEL, Counter::Imports).await, 2);
+    store.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_month_that_turns_is_opened_first() {
+    let store = store().await;
+    store.clock.set_to("2026-11-30T23:59:59Z");
+    let mut recorder = acquainted(&store).await;
+    assert_eq!(record(&store, &mut recorder, &[import(HOTEL, "1")]).await.1, HELD);
+    store.clock.set_to("2026-12-01T00:00:00Z");
+    let (answers, supposition) = record(&store, &mut recorder, &[import(HOTEL, "2")]).await;
+    assert_eq!((used(&answers[0]), supposition), ((1, 1), None));
+    assert_eq!(answers[0].event.as_ref().unwrap().month.to_string(), "2026-12");
+    store.assert_balanced().await;
+}
+
+/// Windows, seats and what is refused have to be looked up.
+#[tokio::test]
+async fn what_takes_more_than_a_gate_is_recorded_under_locks() {
+    let store = store().await;
+    store.register(&[hotel(2)], "standard").await;
+    let refused = (0..4).map(|n| import(hotel(2), &n.to_string())).collect();
+    for (batch, then) in [
+        // What cannot be tried is no reason not to try the next.
+        (vec![view(HOTEL, "s")], HELD),
+        (vec![add_seat(HOTEL, 1)], HELD),
+        (vec![command(event(HOTEL, EventType::PricingQuoteRun))], HELD),
+        (vec![click(HOTEL), view(HOTEL, "t")], HELD),
+        (refused, None),
+    ] {
+        let mut recorder = acquainted(&store).await;
+        assert_eq!(record(&store, &mut recorder, &batch).await.1, None, "{batch:?}");
+        assert_eq!(record(&store, &mut recorder, &[click(HOTEL)]).await.1, then, "{batch:?}");
+    }
+    assert_eq!(store.used(hotel(2), Counter::Imports).await, 3);
+    store.assert_balanced().await;
+}
+
+#[tokio::test]
+async fn a_hotel_that_somebody_keeps_locked_is_said_to_be() {
+    let store = store().await;
+    let mut recorder = acquainted(&store).await;
+    let other = begin_write(&store.db).await.unwrap();
+    other.execute_unprepared("select 1 from usage_monthly for update").await.unwrap();
+    let failed = recorder.record(&store.plans, || store.now(), &[click(HOTEL)]).await;
+    let locked = matches!(failed, Err(CommitError::Failed(StoreError::Locked(_))));
+    assert!(locked, "{failed:?}");
+    other.rollback().await.unwrap();
+    // It is still as it was.
+    assert_eq!(record(&store, &mut recorder, &[click(HOTEL)]).await.1, HELD);
+    store.assert_balanced().await;
+}
+
+/// Nothing that an operator would look into.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_supposed_wrongly_is_no_error_in_the_log_of_the_server() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(&["fsync=off"])).await.unwrap();
+    let store = Store::of(TestDatabase::first_on(&cluster).await).await;
+    for other in [import(HOTEL, "1"), click(HOTEL), with_id(&click(HOTEL), "a")] {
+        let mut recorder = acquainted(&store).await;
+        store.record(&[other]).await;
+        let batch = [import(HOTEL, "1"), with_id(&click(HOTEL), "a"), import(hotel(2), "1")];
+        assert_eq!(record(&store, &mut recorder, &batch).await.1, WRONG);
+    }
+    let log = std::fs::read_to_string(cluster.socket_folder().join("log")).unwrap();
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// Promise 3, by recorders that all believe to know how much is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn recorders_that_remember_never_overshoot_together() {
+    const RECORDERS: usize = 4;
+    const BATCHES: usize = 150;
+    const LIMIT: i64 = 400;
+
+    let store = Arc::new(store().await);
+    for of in [HOTEL, hotel(2)] {
+        let profile = ("suite", "UTC".parse().unwrap(), imports(LIMIT));
+        hotels::put(&store.db, of, profile, store.now()).await.unwrap();
+    }
+    store.record(&[click(HOTEL), click(hotel(2))]).await;
+    let start = Arc::new(Barrier::new(RECORDERS));
+    let recorders = (0..RECORDERS).map(async |of| {
+        let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+        let mut recorder = store.recorder().await;
+        tokio::spawn(async move {
+            start.wait().await;
+            let (mut recorded, mut held) = (0, 0);
+            for n in 0..BATCHES {
+                // Half of the jobs are sent by a neighbour, too, and hotels come in no order.
+                let job = format!("{}/{n}", if n % 2 == 0 { of } else { of / 2 });
+                let batch = [
+                    import(hotel(2 - of as u128 % 2), &job),
+                    import(hotel(1 + of as u128 % 2), &job),
+                ];
+                let (outcomes, supposition) = outcomes_of(&store, &mut recorder, &batch).await;
+                recorded += outcomes.iter().filter(|o| **o == Outcome::Recorded).count();
+                held += usize::from(supposition == HELD);
+            }
+            (recorded, held)
+        })
+        .await
+        .unwrap()
+    });
+    let results = join_all(recorders).await;
+    let recorded: usize = results.iter().map(|(recorded, _)| recorded).sum();
+    let held: usize = results.iter().map(|(_, held)| held).sum();
+    assert_eq!(i64::try_from(recorded).unwrap(), 2 * LIMIT);
+    assert!(held > 0, "nothing was as supposed");
+    for of in [HOTEL, hotel(2)] {
+        assert_eq!(store.used(of, Counter::Imports).await, LIMIT);
+    }
+    store.assert_balanced().await;
+}
