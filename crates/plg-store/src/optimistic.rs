@@ -111,7 +111,9 @@ impl Memory {
             self.suppose(txn, plans, now, (&hotels, commands)).await?
         };
         if recorded.is_none() {
-            self.hotels.retain(|hotel, _| !hotels.contains(hotel));
+            for hotel in &hotels {
+                self.hotels.remove(hotel);
+            }
         }
         Ok(recorded)
     }
