@@ -3,6 +3,9 @@
 
 use crate::citus;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -61,8 +64,15 @@ pub struct Cluster {
     keeper: Child,
     output: BufReader<std::process::ChildStdout>,
     folder: PathBuf,
-    port: u16,
+    port: Port,
     arguments: Vec<String>,
+}
+
+/// A port that no other server of the tests is given as long as this is kept, in whatever process: one that is free is
+/// not taken before the server has its data.
+struct Port {
+    number: u16,
+    claim: UnixListener,
 }
 
 impl Cluster {
@@ -85,7 +95,7 @@ impl Cluster {
         for setting in settings {
             arguments.extend(["-c".to_owned(), (*setting).to_owned()]);
         }
-        Self::start_from(root, free_port(), None, arguments)
+        Self::start_from(root, Port::free(), None, arguments)
     }
 
     /// Starts a standby with a copy of this server's data, and with its settings, also those of
@@ -94,7 +104,7 @@ impl Cluster {
     /// # Panics
     /// When the data cannot be copied.
     pub fn standby(&self) -> Self {
-        self.standby_at(free_port())
+        self.standby_at(Port::free())
     }
 
     /// The same at the address of another server, which is removed.
@@ -102,23 +112,23 @@ impl Cluster {
     /// # Panics
     /// When the data cannot be copied.
     pub fn standby_instead_of(&self, other: Self) -> Self {
-        let port = other.port;
+        let (number, claim) = (other.port.number, other.port.claim.try_clone());
         drop(other);
-        self.standby_at(port)
+        self.standby_at(Port { number, claim: claim.expect("a socket") })
     }
 
-    fn standby_at(&self, port: u16) -> Self {
+    fn standby_at(&self, port: Port) -> Self {
         let root = self.folder.parent().expect("it is in a folder");
-        Self::start_from(root, port, Some(self.port), self.arguments.clone())
+        Self::start_from(root, port, Some(self.port()), self.arguments.clone())
     }
 
-    fn start_from(root: &Path, port: u16, primary: Option<u16>, arguments: Vec<String>) -> Self {
-        let folder = root.join(format!("plg-postgres-{}-{port}", std::process::id()));
+    fn start_from(root: &Path, port: Port, primary: Option<u16>, arguments: Vec<String>) -> Self {
+        let folder = root.join(format!("plg-postgres-{}-{}", std::process::id(), port.number));
         let mut keeper = Command::new("bash")
             .args(["-c", KEEPER, "keeper"])
             .arg(&folder)
             .arg(programs())
-            .arg(port.to_string())
+            .arg(port.number.to_string())
             .arg(primary.map(|port| port.to_string()).unwrap_or_default())
             .args(&arguments)
             .stdin(Stdio::piped())
@@ -176,7 +186,7 @@ impl Cluster {
 
     /// The URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://plg@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://plg@127.0.0.1:{}/{database}", self.port())
     }
 
     /// The folder of its unix socket.
@@ -186,7 +196,7 @@ impl Cluster {
 
     /// Its port.
     pub const fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 }
 
@@ -210,16 +220,24 @@ pub fn shared() -> &'static Cluster {
     })
 }
 
-/// Below the ports that the system gives to clients, so that nobody takes it while the server is
-/// down.
-fn free_port() -> u16 {
-    const ATTEMPTS: u32 = 100;
-    let random = |_| {
-        let [high, low, ..] = uuid::Uuid::new_v4().into_bytes();
-        20_000 + u16::from_be_bytes([high, low]) % 10_000
-    };
-    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (0..ATTEMPTS).map(random).find(free).expect("a free port")
+impl Port {
+    /// Below the ports that the system gives to clients, so that nobody takes it while the server is
+    /// down.
+    fn free() -> Self {
+        const ATTEMPTS: u32 = 100;
+        let random = |_| {
+            let [high, low, ..] = uuid::Uuid::new_v4().into_bytes();
+            20_000 + u16::from_be_bytes([high, low]) % 10_000
+        };
+        let is_free = |port: &Self| TcpListener::bind(("127.0.0.1", port.number)).is_ok();
+        (0..ATTEMPTS).map(random).filter_map(Self::claim).find(is_free).expect("a free port")
+    }
+
+    /// By a name in the system, which is gone with the process.
+    fn claim(number: u16) -> Option<Self> {
+        let name = SocketAddr::from_abstract_name(format!("plg-test-port-{number}")).ok()?;
+        Some(Self { number, claim: UnixListener::bind_addr(&name).ok()? })
+    }
 }
 
 /// Debian keeps the server's programs out of the PATH.
@@ -235,4 +253,18 @@ pub fn programs() -> PathBuf {
         .chain(std::env::split_paths(&path))
         .find(|folder| folder.join("initdb").exists())
         .expect("PostgreSQL is not installed: scripts/test.sh installs it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_given_to_one_server_at_a_time() {
+        let port = Port::free();
+        let number = port.number;
+        assert!(Port::claim(number).is_none());
+        drop(port);
+        assert!(Port::claim(number).is_some());
+    }
 }
