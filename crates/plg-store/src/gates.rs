@@ -122,10 +122,8 @@ pub(crate) fn insert_absent_if(
     let rows = passed(gates);
     let into = "event_gate (gate_id, hotel_id, passed_at)";
     let insert = Sql::insert_where(db, into, "t.gate_id, t.hotel_id, t.passed_at", rows);
-    condition(insert).text(
-        " and not exists (select from event_gate g \
-         where g.gate_id = t.gate_id and g.hotel_id = t.hotel_id)",
-    )
+    let hotels = gates.iter().map(|(gate, _)| gate.hotel_id);
+    condition(insert).text(" and ").absent("event_gate", "gate_id", hotels)
 }
 
 fn passed(gates: &[(Gate, DateTime<Utc>)]) -> Rows {

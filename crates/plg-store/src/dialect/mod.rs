@@ -120,9 +120,18 @@ impl Sql {
         if !look {
             return insert.text(&format!(" on conflict ({id}, hotel_id) do nothing"));
         }
+        insert.text(" and ").absent(table, id, hotels)
+    }
+
+    /// A row's id and `hotel_id` are not in the table.
+    pub(crate) fn absent(
+        self,
+        table: &str,
+        id: &str,
+        hotels: impl Iterator<Item = HotelId>,
+    ) -> Self {
         let present = format!("{table} g where g.{id} = t.{id} and g.hotel_id = t.hotel_id");
-        insert
-            .text(&format!(" and not exists (select from {present}"))
+        self.text(&format!("not exists (select from {present}"))
             .of_one_hotel("g.hotel_id", hotels)
             .text(")")
     }
