@@ -48,9 +48,7 @@ impl TestDatabase {
     pub async fn on_one_machine(backend: Backend) -> Self {
         let database = Self::without_schema(backend, "template_plg").await;
         if backend == Backend::Sqlite {
-            let db = migrations::connect(&database.url).await.expect("opens");
-            migrations::up(&db).await.expect("migrates");
-            db.close().await.expect("closes");
+            migrate(&database.url).await;
         }
         database
     }
@@ -58,9 +56,7 @@ impl TestDatabase {
     /// The first one of a server of its own.
     pub async fn first_on(cluster: &postgres::Cluster) -> Self {
         let url = cluster.url("postgres");
-        let db = migrations::connect(&url).await.expect("opens");
-        migrations::up(&db).await.expect("migrates");
-        db.close().await.expect("closes");
+        migrate(&url).await;
         Self { backend: Backend::Postgres, url, folder: None }
     }
 
@@ -145,9 +141,13 @@ async fn make_template(cluster: &postgres::Cluster) {
             let admin = Database::connect(cluster.url("postgres")).await.expect("connects");
             admin.execute_unprepared("create database template_plg").await.expect("creates");
             admin.close().await.expect("closes");
-            let db = migrations::connect(&cluster.url("template_plg")).await.expect("connects");
-            migrations::up(&db).await.expect("migrates");
-            db.close().await.expect("closes");
+            migrate(&cluster.url("template_plg")).await;
         })
         .await;
+}
+
+async fn migrate(url: &str) {
+    let db = migrations::connect(url).await.expect("opens");
+    migrations::up(&db).await.expect("migrates");
+    db.close().await.expect("closes");
 }
