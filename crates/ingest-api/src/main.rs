@@ -6,7 +6,7 @@ mod keys;
 use clap::Parser;
 use ingest_api::Application;
 use keys::KeysCommand;
-use plg_service::{Settings, SystemClock, logging, open_files};
+use plg_service::{Settings, Signals, SystemClock, logging, open_files};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn serve() -> Result<(), Error> {
     runtime.block_on(async {
         let application = Application::build(&settings, Arc::new(SystemClock)).await?;
         greet(&application, &settings);
-        tokio::spawn(application.stopper().stop_on_signal());
+        tokio::spawn(application.stopper().stop_on(Signals::listen()?));
         match application.run().await? {
             0 => tracing::info!("stopped; everything accepted was answered"),
             requests => tracing::warn!(requests, "stopped; some requests were not answered"),

@@ -2,10 +2,10 @@
 //! Connections that are only kept alive are closed then (by actix-web).
 
 use actix_web::dev::ServerHandle;
+use plg_service::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 /// Whether the service should be sent requests, and what became of those under way.
@@ -68,30 +68,18 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Stops when the process is asked to, by SIGTERM or SIGINT; at once when it is asked again.
-    ///
-    /// # Errors
-    /// When the system does not tell of signals.
-    pub async fn stop_on_signal(self) -> std::io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut asked = async || {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        asked().await;
+    /// Stops when the process is asked to; at once when it is asked again.
+    pub async fn stop_on(self, mut signals: Signals) {
+        signals.next().await;
         tracing::info!("stopping: asked to");
         let at_once = Arc::clone(&self.at_once);
         tokio::select! {
             () = self.stop() => {}
-            () = asked() => {
+            () = signals.next() => {
                 tracing::warn!("stopping at once: asked again");
                 at_once.notify_one();
             }
         }
-        Ok(())
     }
 
     /// Is not ready any more, waits, then accepts nothing more, and waits for the requests under way.

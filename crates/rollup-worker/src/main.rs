@@ -2,7 +2,7 @@
 
 use clap::Parser as _;
 use plg_service::logging::{self, Log};
-use plg_service::{Settings, SystemClock};
+use plg_service::{Settings, Signals, SystemClock};
 use plg_store::rollup::runs::Run;
 use rollup_worker::arguments::{Arguments, Reconcile, Retain, Task};
 use rollup_worker::report::{self, Terminal};
@@ -10,7 +10,6 @@ use rollup_worker::{Bites, Connections, Options, Stop, reconcile, retain};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Drift was found, and left as it is.
 const DRIFT_FOUND: u8 = 2;
@@ -106,27 +105,6 @@ async fn run(arguments: &Reconcile) -> Result<Run, String> {
         report::summary(&run)
     });
     failure.map_or(Ok(run), Err)
-}
-
-/// What asks the program to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, String> {
-        let listen = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
-        let terminate = listen(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// The first signal asks the run to stop; a second one does not wait for it.
