@@ -81,27 +81,27 @@ pub enum StartError {
 }
 
 /// What the routes need.
-pub struct State {
+pub(crate) struct State {
     /// Records.
-    pub writer: Writer,
+    pub(crate) writer: Writer,
     /// Reads.
-    pub reader: Reader,
+    pub(crate) reader: Reader,
     /// Knows who calls.
-    pub access: Access,
+    pub(crate) access: Access,
     /// Lets requests in.
     pub(crate) door: Arc<Door>,
     /// Room for their bodies.
     pub(crate) bodies: BodyMemory,
     /// The plans on sale.
-    pub plans: Arc<Plans>,
+    pub(crate) plans: Arc<Plans>,
     /// What it counts about itself.
-    pub metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Whether it can work.
-    pub health: Health,
+    pub(crate) health: Health,
     /// Whether it stops, and what is under way.
     pub(crate) drain: Arc<Drain>,
     /// Exports traces, if anybody takes them.
-    pub spans: Option<Spans>,
+    pub(crate) spans: Option<Spans>,
 }
 
 /// A service that listens.

@@ -15,7 +15,7 @@ type Readiness = Result<(), Problem>;
 
 /// What is known of the service's health.
 #[derive(Default)]
-pub struct Health {
+pub(crate) struct Health {
     /// When the database last answered, and what.
     last: Mutex<Option<(Instant, Readiness)>>,
 }

@@ -1,18 +1,18 @@
 //! Who calls, and what they may do.
 //!
 //! `Authorization: Bearer …` is a service key (`plg_…`, or the root key) or a signed token of a
-//! browser. [`Access`] tells which, and who that is; the extractors of [`permit`] ask
+//! browser. `Access` tells which, and who that is; the extractors of [`permit`] ask
 //! [`plg_core::access`] what the caller may do. A route gets its hotel only from such an extractor,
 //! and [`guard`] registers no handler without one.
 
-pub mod development;
+pub(crate) mod development;
 pub mod guard;
 pub mod key;
 mod keyset;
 pub(crate) mod limits;
 pub mod permit;
 mod ring;
-pub mod token;
+pub(crate) mod token;
 
 use crate::problem::{Code, Problem};
 use development::Development;
@@ -71,7 +71,7 @@ pub enum AccessError {
 }
 
 /// Knows the credentials.
-pub struct Access {
+pub(crate) struct Access {
     root: Option<[u8; 32]>,
     everything: Arc<Caller>,
     ring: Arc<KeyRing>,
@@ -92,7 +92,7 @@ impl Access {
     ///
     /// # Errors
     /// When nobody could call, or the service could not tell who does.
-    pub async fn open(
+    pub(crate) async fn open(
         settings: &Settings,
         db: DatabaseConnection,
         clock: SharedClock,
@@ -127,7 +127,7 @@ impl Access {
 
     /// Signs and understands session tokens.
     #[must_use]
-    pub const fn tokens(&self) -> &Tokens {
+    pub(crate) const fn tokens(&self) -> &Tokens {
         &self.tokens
     }
 

@@ -24,7 +24,7 @@ const TOKEN_MAX_BYTES: usize = 8_192;
 
 /// Why a token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// It was valid once.
     Expired,
     /// It is not, for whatever reason.
@@ -43,7 +43,7 @@ struct Claims {
 }
 
 /// Signs and understands tokens.
-pub struct Tokens {
+pub(crate) struct Tokens {
     signer: EncodingKey,
     verifiers: Vec<Verifier>,
     lifetime: TimeDelta,
@@ -93,7 +93,7 @@ impl Tokens {
     ///
     /// # Errors
     /// None in practice: HS256 signs with any secret.
-    pub fn mint(
+    pub(crate) fn mint(
         &self,
         hotel_id: HotelId,
         user_id: UserId,
@@ -117,7 +117,7 @@ impl Tokens {
     ///
     /// # Errors
     /// When it is not valid now.
-    pub fn names(&self, token: &str) -> Result<(HotelId, UserId), TokenError> {
+    pub(crate) fn names(&self, token: &str) -> Result<(HotelId, UserId), TokenError> {
         if token.len() > TOKEN_MAX_BYTES {
             return Err(TokenError::Invalid);
         }

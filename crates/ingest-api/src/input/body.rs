@@ -14,14 +14,14 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// Largest body, in bytes.
-pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+pub(crate) const BODY_MAX_BYTES: usize = 1024 * 1024;
 /// How long a body may take to arrive.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 const JSON: &str = "application/json";
 
 /// A JSON body that is not read yet.
-pub struct Body(Unread);
+pub(crate) struct Body(Unread);
 
 impl FromRequest for Body {
     type Error = Problem;
@@ -38,7 +38,7 @@ impl Body {
     ///
     /// # Errors
     /// When it does not arrive in its bounds; names the field that is wrong.
-    pub async fn parse<T: DeserializeOwned>(self) -> Result<T, Problem> {
+    pub(crate) async fn parse<T: DeserializeOwned>(self) -> Result<T, Problem> {
         let Object(value) = parse_json(&self.0.read().await?.bytes)?;
         Ok(value)
     }

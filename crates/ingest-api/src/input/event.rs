@@ -16,27 +16,27 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Most items of an array.
-pub const ITEMS_MAX: usize = 1_000;
+pub(crate) const ITEMS_MAX: usize = 1_000;
 
 /// How events are written: ours, a CloudEvent, a batch of those.
 const FORMS: [&str; 3] =
     ["application/json", "application/cloudevents+json", "application/cloudevents-batch+json"];
 
 /// A body of one event or several that is not read yet.
-pub struct UnreadEvents {
+pub(crate) struct UnreadEvents {
     body: Unread,
     form: &'static str,
 }
 
 /// A body of one event or several, not yet understood.
 #[derive(Debug)]
-pub struct EventsBody {
+pub(crate) struct EventsBody {
     body: Arrived,
     form: &'static str,
 }
 
 /// One event, or several, not yet understood.
-pub enum Items<'a> {
+pub(crate) enum Items<'a> {
     /// The body is one.
     One(Item<'a>),
     /// The body is an array.
@@ -45,7 +45,7 @@ pub enum Items<'a> {
 
 /// One event, not yet understood.
 #[derive(Debug, Clone, Copy)]
-pub struct Item<'a> {
+pub(crate) struct Item<'a> {
     json: &'a [u8],
     is_cloud_event: bool,
 }
@@ -65,7 +65,7 @@ impl UnreadEvents {
     ///
     /// # Errors
     /// When it does not arrive in its bounds.
-    pub async fn read(self) -> Result<EventsBody, Problem> {
+    pub(crate) async fn read(self) -> Result<EventsBody, Problem> {
         Ok(EventsBody { body: self.body.read().await?, form: self.form })
     }
 }
@@ -79,7 +79,7 @@ impl EventsBody {
     ///
     /// # Errors
     /// When the body is no JSON, or has too many items.
-    pub fn items(&self) -> Result<Items<'_>, Problem> {
+    pub(crate) fn items(&self) -> Result<Items<'_>, Problem> {
         let first = self.body.bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         let is_array = first == Some(&b'[');
         if self.form == FORMS[1] || (self.form == FORMS[0] && !is_array) {
@@ -94,7 +94,7 @@ impl EventsBody {
 
     /// One event of this body.
     #[must_use]
-    pub fn item<'a>(&self, json: &'a [u8]) -> Item<'a> {
+    pub(crate) fn item<'a>(&self, json: &'a [u8]) -> Item<'a> {
         Item { json, is_cloud_event: self.is_cloud_event() }
     }
 }
@@ -104,7 +104,7 @@ impl Item<'_> {
     ///
     /// # Errors
     /// Names the field that is wrong, as the sender does.
-    pub fn command(
+    pub(crate) fn command(
         self,
         sending: &Sending,
         permit: impl FnOnce(Command) -> Result<Command, Problem>,
@@ -166,6 +166,6 @@ impl EventBody {
 ///
 /// # Errors
 /// When it is not in it.
-pub fn event_type(name: &str) -> Result<EventType, Problem> {
+pub(crate) fn event_type(name: &str) -> Result<EventType, Problem> {
     name.parse().map_err(|_| Problem::unknown_event_type(name))
 }

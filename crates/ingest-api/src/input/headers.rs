@@ -7,15 +7,15 @@ use plg_core::ids::{EventId, SessionId, TextIdError};
 use utoipa::IntoParams;
 
 /// Names the session of everything in the request that names none itself.
-pub const SESSION_HEADER: &str = "X-Session-Id";
+pub(crate) const SESSION_HEADER: &str = "X-Session-Id";
 /// Names the sending of a single event that names none itself.
-pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
+pub(crate) const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 /// Says of an answer that an earlier request under the same key was given it.
-pub const REPLAYED_HEADER: &str = "Idempotent-Replayed";
+pub(crate) const REPLAYED_HEADER: &str = "Idempotent-Replayed";
 
 /// What the headers say about a sending.
 #[derive(Debug)]
-pub struct Sending {
+pub(crate) struct Sending {
     session: Option<SessionId>,
     key: Option<EventId>,
 }
@@ -53,7 +53,7 @@ impl Sending {
     ///
     /// # Errors
     /// When the body's is not valid.
-    pub fn session(&self, own: Option<String>) -> Result<Option<SessionId>, Problem> {
+    pub(crate) fn session(&self, own: Option<String>) -> Result<Option<SessionId>, Problem> {
         let own = optional("session_id", own, SessionId::parse)?;
         Ok(own.or_else(|| self.session.clone()))
     }
@@ -62,7 +62,7 @@ impl Sending {
     ///
     /// # Errors
     /// When the body's is not valid, or another one than the header's.
-    pub fn id(&self, own: Option<String>) -> Result<Option<EventId>, Problem> {
+    pub(crate) fn id(&self, own: Option<String>) -> Result<Option<EventId>, Problem> {
         let own = optional("id", own, EventId::parse)?;
         match (&self.key, &own) {
             (Some(key), Some(own)) if key != own => {
@@ -76,7 +76,7 @@ impl Sending {
 
     /// Whether a repetition of this sending is answered as it was the first time.
     #[must_use]
-    pub const fn is_keyed(&self) -> bool {
+    pub(crate) const fn is_keyed(&self) -> bool {
         self.key.is_some()
     }
 
@@ -84,7 +84,7 @@ impl Sending {
     ///
     /// # Errors
     /// When one id would have to name all of them.
-    pub fn of_many(&self) -> Result<&Self, Problem> {
+    pub(crate) fn of_many(&self) -> Result<&Self, Problem> {
         match self.key {
             Some(_) => {
                 let detail = "names one event: give each item of an array an id of its own";

@@ -7,12 +7,12 @@ mod event;
 mod headers;
 mod memory;
 
-pub use body::{BODY_DEADLINE, BODY_MAX_BYTES, Body};
+pub(crate) use body::{BODY_MAX_BYTES, Body};
 pub(crate) use cloud_event::CloudEvent;
 pub(crate) use event::EventBody;
-pub use event::{EventsBody, ITEMS_MAX, Items, UnreadEvents, event_type};
+pub(crate) use event::{ITEMS_MAX, Items, UnreadEvents, event_type};
 pub(crate) use headers::SendingParams;
-pub use headers::{IDEMPOTENCY_HEADER, REPLAYED_HEADER, SESSION_HEADER, Sending};
+pub(crate) use headers::{IDEMPOTENCY_HEADER, REPLAYED_HEADER, Sending};
 pub(crate) use memory::BodyMemory;
 
 use crate::problem::Problem;
@@ -27,7 +27,7 @@ use utoipa::IntoParams;
 ///
 /// # Errors
 /// Names the field.
-pub fn required<T>(
+pub(crate) fn required<T>(
     field: &'static str,
     text: String,
     parse: impl FnOnce(String) -> Result<T, TextIdError>,
@@ -39,7 +39,7 @@ pub fn required<T>(
 ///
 /// # Errors
 /// Names the field.
-pub fn optional<T>(
+pub(crate) fn optional<T>(
     field: &'static str,
     text: Option<String>,
     parse: impl FnOnce(String) -> Result<T, TextIdError>,
@@ -51,7 +51,7 @@ pub fn optional<T>(
 ///
 /// # Errors
 /// When it is out of its bounds.
-pub fn event_data(json: Option<&RawValue>) -> Result<Option<EventData>, Problem> {
+pub(crate) fn event_data(json: Option<&RawValue>) -> Result<Option<EventData>, Problem> {
     let data = json.map(|json| EventData::parse(json.get())).transpose();
     data.map_err(|error| Problem::field("event_data", error))
 }
@@ -75,7 +75,7 @@ pub(crate) struct HotelSeatPath {
 
 /// The seat that the path names.
 #[derive(Debug, Clone, Copy)]
-pub struct SeatPath(pub SeatUserId);
+pub(crate) struct SeatPath(pub SeatUserId);
 
 impl FromRequest for SeatPath {
     type Error = Problem;
@@ -94,7 +94,7 @@ pub(crate) fn path_uuid<T: FromStr>(request: &HttpRequest, segment: &str) -> Res
 ///
 /// # Errors
 /// Names the field.
-pub fn uuid<T: FromStr>(field: &str, text: &str) -> Result<T, Problem> {
+pub(crate) fn uuid<T: FromStr>(field: &str, text: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::field(field, format!("must be a UUID, got {text:?}")))
 }
 
@@ -102,7 +102,7 @@ pub fn uuid<T: FromStr>(field: &str, text: &str) -> Result<T, Problem> {
 ///
 /// # Errors
 /// Names the field.
-pub fn part<T>(field: &'static str, text: &str) -> Result<T, Problem>
+pub(crate) fn part<T>(field: &'static str, text: &str) -> Result<T, Problem>
 where
     T: FromStr,
     T::Err: std::fmt::Display,
@@ -114,7 +114,7 @@ where
 ///
 /// # Errors
 /// Names the field.
-pub fn bounded(
+pub(crate) fn bounded(
     field: &'static str,
     value: Option<&str>,
     default: u64,

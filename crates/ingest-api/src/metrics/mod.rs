@@ -92,7 +92,7 @@ const fn name_of(supposition: Supposition) -> &'static str {
 }
 
 /// Every metric of the service.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,

@@ -19,7 +19,7 @@ const READ_DEADLINE: Duration = Duration::from_millis(2_500);
 /// A pool, and the runtime that its connections belong to: HTTP threads have runtimes of their own,
 /// which end before the pool does.
 #[derive(Clone)]
-pub struct Reader {
+pub(crate) struct Reader {
     db: DatabaseConnection,
     runtime: Handle,
     usage: UsageReader,
@@ -29,7 +29,7 @@ pub struct Reader {
 impl Reader {
     /// Reads on the current runtime.
     #[must_use]
-    pub fn new(db: DatabaseConnection, clock: SharedClock) -> Self {
+    pub(crate) fn new(db: DatabaseConnection, clock: SharedClock) -> Self {
         let runtime = Handle::current();
         let usage = UsageReader::start(db.clone(), &runtime);
         Self { db, runtime, usage, clock }
@@ -39,19 +39,19 @@ impl Reader {
     ///
     /// # Errors
     /// When the database does not play along, or not in time, or too many wait.
-    pub async fn usage(&self, hotel_id: HotelId) -> Result<Current, Problem> {
+    pub(crate) async fn usage(&self, hotel_id: HotelId) -> Result<Current, Problem> {
         self.usage.read(hotel_id).await
     }
 
     /// The service's clock.
     #[must_use]
-    pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
+    pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
         self.clock.now()
     }
 
     /// Connections of the pool: open, and of those idle.
     #[must_use]
-    pub fn connections(&self) -> (usize, usize) {
+    pub(crate) fn connections(&self) -> (usize, usize) {
         let (open, idle) = match self.db.get_database_backend() {
             DbBackend::Postgres => {
                 let pool = self.db.get_postgres_connection_pool();
@@ -67,7 +67,7 @@ impl Reader {
 
     /// Closes the pool, for everybody. The last connection to an embedded database that is closed copies its log and
     /// removes it.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         // What still reads has a deadline, too.
         let _ = tokio::time::timeout(READ_DEADLINE, self.db.close()).await;
     }
@@ -76,7 +76,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the database does not play along, or not in time.
-    pub async fn read<T, F, W>(&self, work: W) -> Result<T, Problem>
+    pub(crate) async fn read<T, F, W>(&self, work: W) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -89,7 +89,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be written, does not answer in time, or refuses.
-    pub async fn change<T, F, W>(&self, work: W) -> Result<T, Problem>
+    pub(crate) async fn change<T, F, W>(&self, work: W) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,

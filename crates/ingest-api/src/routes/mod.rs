@@ -22,7 +22,7 @@ use actix_web::middleware::Compress;
 use actix_web::{HttpResponse, Resource, web};
 
 /// Adds every route.
-pub fn configure(app: &mut web::ServiceConfig) {
+pub(crate) fn configure(app: &mut web::ServiceConfig) {
     let queries =
         web::QueryConfig::default().error_handler(|error, _| json::invalid_query(&error).into());
     app.app_data(queries);

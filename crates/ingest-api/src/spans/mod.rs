@@ -34,7 +34,7 @@ const PATH_MAX_BYTES: usize = 256;
 
 /// Exports spans.
 #[derive(Clone)]
-pub struct Spans {
+pub(crate) struct Spans {
     processor: Arc<BatchSpanProcessor>,
     scope: InstrumentationScope,
     sample_ratio: f64,

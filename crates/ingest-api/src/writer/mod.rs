@@ -65,7 +65,7 @@ impl WriteError {
 }
 
 /// What became of one command.
-pub type WriteResult = Result<Answer, WriteError>;
+pub(crate) type WriteResult = Result<Answer, WriteError>;
 
 /// Commands of one request for one lane, in order.
 struct Job {
@@ -100,20 +100,20 @@ struct Entrance {
 }
 
 /// The entrance to the lanes.
-pub struct Writer {
+pub(crate) struct Writer {
     entrances: Vec<Entrance>,
     hotels_per_job: usize,
     hasher: BuildHasherDefault<DefaultHasher>,
 }
 
 /// The lanes at work, to wait for at the end.
-pub struct Lanes(Mutex<Vec<JoinHandle<()>>>);
+pub(crate) struct Lanes(Mutex<Vec<JoinHandle<()>>>);
 
 impl Writer {
     /// Starts the lanes on the current runtime. They stop when the writer is dropped, after they
     /// have answered everything in their queues.
     #[must_use]
-    pub fn start(
+    pub(crate) fn start(
         settings: &WriterSettings,
         url: &DatabaseUrl,
         plans: Arc<Plans>,
@@ -168,23 +168,23 @@ impl Writer {
 
     /// How many lanes there are.
     #[must_use]
-    pub const fn lanes(&self) -> usize {
+    pub(crate) const fn lanes(&self) -> usize {
         self.entrances.len()
     }
 
     /// How many of them work.
     #[must_use]
-    pub fn lanes_alive(&self) -> usize {
+    pub(crate) fn lanes_alive(&self) -> usize {
         self.entrances.iter().filter(|entrance| !entrance.jobs.is_closed()).count()
     }
 
     /// Events that wait in each lane, or are being recorded.
-    pub fn queued(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn queued(&self) -> impl Iterator<Item = usize> {
         self.entrances.iter().map(|entrance| entrance.admission.waiting())
     }
 
     /// Events that may wait in each lane now.
-    pub fn queue_limits(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn queue_limits(&self) -> impl Iterator<Item = usize> {
         self.entrances.iter().map(|entrance| entrance.admission.limit())
     }
 
@@ -192,14 +192,14 @@ impl Writer {
     ///
     /// # Errors
     /// When it was not recorded, or is not known to be.
-    pub async fn record(&self, command: Command) -> WriteResult {
+    pub(crate) async fn record(&self, command: Command) -> WriteResult {
         let lane = self.lane_of(command.hotel_id());
         let results = self.enqueue(lane, vec![command])?.results().await;
         results.into_iter().next().unwrap_or(Err(WriteError::ShuttingDown))
     }
 
     /// Records many commands, in order for each hotel. One result for each, in their order.
-    pub async fn record_all(&self, commands: Vec<Command>) -> Vec<WriteResult> {
+    pub(crate) async fn record_all(&self, commands: Vec<Command>) -> Vec<WriteResult> {
         let mut results: Vec<Option<WriteResult>> = commands.iter().map(|_| None).collect();
         let mut waiting = Vec::new();
         for part in self.split(commands) {
@@ -261,7 +261,7 @@ impl Writer {
 
 impl Lanes {
     /// Waits until the lanes have answered everything. The writer has to be dropped for that.
-    pub async fn finished(&self) {
+    pub(crate) async fn finished(&self) {
         let tasks = self.0.lock().map(|mut tasks| std::mem::take(&mut *tasks)).unwrap_or_default();
         for task in tasks {
             if let Err(error) = task.await {

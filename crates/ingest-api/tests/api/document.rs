@@ -1,8 +1,7 @@
 //! The OpenAPI document: committed as it is served, and complete.
 
 use crate::support::Service;
-use ingest_api::problem::Code;
-use ingest_api::routes::DOCUMENT;
+use ingest_api::{Code, DOCUMENT};
 use plg_core::catalogue::CATALOGUE;
 use plg_testkit::Backend;
 use plg_testkit::app::Api;
