@@ -1,6 +1,6 @@
 //! Opening databases, each with the settings it needs to keep the promises.
 
-pub use crate::url::{DEFAULT_DATABASE_URL, DatabaseUrl, DatabaseUrlError};
+pub use crate::url::{DatabaseUrl, DatabaseUrlError};
 
 use crate::primary;
 use sea_orm::sqlx::postgres::PgConnection;

@@ -8,9 +8,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The embedded default.
-pub const DEFAULT_DATABASE_URL: &str = "sqlite://data/plg.db?mode=rwc";
-
 /// Where the database is. Neither `Display` nor `Debug` shows a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
@@ -45,12 +42,6 @@ impl FromStr for DatabaseUrl {
             }
         }
         Ok(url)
-    }
-}
-
-impl Default for DatabaseUrl {
-    fn default() -> Self {
-        Self(DEFAULT_DATABASE_URL.to_owned())
     }
 }
 
@@ -137,7 +128,7 @@ mod tests {
     #[test]
     fn an_embedded_database_has_a_file() {
         let file = |url: &str| url.parse::<DatabaseUrl>().unwrap().file();
-        assert_eq!(file(DEFAULT_DATABASE_URL), Some(PathBuf::from("data/plg.db")));
+        assert_eq!(file("sqlite://data/plg.db?mode=rwc"), Some(PathBuf::from("data/plg.db")));
         assert_eq!(file("sqlite:/tmp/a%20b.db"), Some(PathBuf::from("/tmp/a b.db")));
         assert_eq!(file("sqlite::memory:"), None);
         assert_eq!(file("postgres://plg@db.example/plg"), None);
