@@ -13,12 +13,15 @@ use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
 use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A connection on which one batch is recorded after the other.
 #[derive(Debug)]
 pub struct Recorder {
     db: DatabaseConnection,
+    /// For good: limits are remembered with their hotels.
+    plans: Arc<Plans>,
     /// Begun with the COMMIT of the last batch: on PostgreSQL, BEGIN is a round trip.
     begun: Option<DatabaseTransaction>,
     memory: Memory,
@@ -31,10 +34,14 @@ impl Recorder {
     ///
     /// # Errors
     /// When the database cannot be asked whether it is distributed.
-    pub async fn new(db: DatabaseConnection, remembered_hotels: usize) -> Result<Self, StoreError> {
+    pub async fn new(
+        db: DatabaseConnection,
+        plans: Arc<Plans>,
+        remembered_hotels: usize,
+    ) -> Result<Self, StoreError> {
         let is_alone = is_postgres(&db) && !before(soon(), is_citus(&db)).await?;
         let memory = if is_alone { Memory::of_at_most(remembered_hotels) } else { Memory::none() };
-        Ok(Self { db, begun: None, memory })
+        Ok(Self { db, plans, begun: None, memory })
     }
 
     /// What became of the last batch, if it was recorded without locks first.
@@ -50,11 +57,10 @@ impl Recorder {
     /// As [`record_batch`](crate::record_batch).
     pub async fn record(
         &mut self,
-        plans: &Plans,
         now: impl Fn() -> DateTime<Utc>,
         commands: &[Command],
     ) -> Result<Vec<Answer>, CommitError> {
-        let Self { db, begun, memory } = self;
+        let Self { db, plans, begun, memory } = self;
         memory.begin();
         Recording { db, plans, next: Some(begun), memory }.run(now, commands).await
     }
@@ -132,21 +138,22 @@ mod tests {
     #[tokio::test]
     async fn memory_is_bounded() {
         let database = TestDatabase::on_one_machine(Backend::Postgres).await;
-        let plans = database.settings().plans;
+        let plans = Arc::new(database.settings().plans);
         let connect = async || single(&database.url().parse().unwrap(), Planning::Keyed).await;
-        let mut recorder = Recorder::new(connect().await.unwrap(), 2).await.unwrap();
+        let mut recorder =
+            Recorder::new(connect().await.unwrap(), Arc::clone(&plans), 2).await.unwrap();
         for (hotels, remembered) in
             [(&[1][..], 1), (&[2], 2), (&[3], 1), (&[1, 3], 2), (&[1, 2, 3], 0), (&[2], 1)]
         {
             let batch: Vec<_> = hotels.iter().map(|of| click(hotel(*of))).collect();
-            recorder.record(&plans, Utc::now, &batch).await.unwrap();
+            recorder.record(Utc::now, &batch).await.unwrap();
             assert_eq!(recorder.memory.len(), remembered, "{hotels:?}");
         }
         recorder.plan_anew().await.unwrap();
         assert_eq!(recorder.memory.len(), 0);
 
-        let mut recorder = Recorder::new(connect().await.unwrap(), 0).await.unwrap();
-        recorder.record(&plans, Utc::now, &[click(hotel(1))]).await.unwrap();
+        let mut recorder = Recorder::new(connect().await.unwrap(), plans, 0).await.unwrap();
+        recorder.record(Utc::now, &[click(hotel(1))]).await.unwrap();
         assert_eq!((recorder.memory.len(), recorder.supposition()), (0, None));
     }
 }

@@ -10,6 +10,7 @@ use plg_store::commit::{CommitError, Written, was_committed};
 use plg_store::connect::{self, Planning};
 use plg_store::{DatabaseUrl, Recorder, StoreError};
 use sea_orm::DatabaseConnection;
+use std::sync::Arc;
 
 /// How often a batch is sent. On a machine with too much to do, SQLite's writers wait for each other
 /// longer than a request may take, but not for ever.
@@ -18,7 +19,7 @@ const ATTEMPTS: u32 = 50;
 /// Records in the process of the test.
 pub struct Replica {
     url: DatabaseUrl,
-    plans: Plans,
+    plans: Arc<Plans>,
     remembered_hotels: usize,
     connection: DatabaseConnection,
     recorder: Recorder,
@@ -33,8 +34,9 @@ impl Replica {
         let settings = database.settings();
         let url = settings.database.url;
         let remembered_hotels = settings.writer.remembered_hotels;
-        let (connection, recorder) = open(&url, remembered_hotels).await.expect("connects");
-        Self { url, plans: settings.plans, remembered_hotels, connection, recorder }
+        let plans = Arc::new(settings.plans);
+        let (connection, recorder) = open(&url, &plans, remembered_hotels).await.expect("connects");
+        Self { url, plans, remembered_hotels, connection, recorder }
     }
 
     /// Records a batch. If the database was too slow, nothing was written, and it is sent again.
@@ -67,7 +69,7 @@ impl Replica {
         if citus::is_wanted() {
             citus::record(&self.connection, &self.plans, now, commands).await
         } else {
-            self.recorder.record(&self.plans, || now, commands).await
+            self.recorder.record(|| now, commands).await
         }
     }
 
@@ -83,7 +85,7 @@ impl Replica {
 
     async fn reconnect(&mut self) {
         for _ in 0..ATTEMPTS {
-            if let Ok(opened) = open(&self.url, self.remembered_hotels).await {
+            if let Ok(opened) = open(&self.url, &self.plans, self.remembered_hotels).await {
                 (self.connection, self.recorder) = opened;
                 return;
             }
@@ -94,9 +96,10 @@ impl Replica {
 
 async fn open(
     url: &DatabaseUrl,
+    plans: &Arc<Plans>,
     remembered_hotels: usize,
 ) -> Result<(DatabaseConnection, Recorder), StoreError> {
     let connection = connect::single(url, Planning::Keyed).await?;
-    let recorder = Recorder::new(connection.clone(), remembered_hotels).await?;
+    let recorder = Recorder::new(connection.clone(), Arc::clone(plans), remembered_hotels).await?;
     Ok((connection, recorder))
 }

@@ -249,7 +249,7 @@ impl Lane {
         let Some(recorder) = &mut self.recorder else { return Err(WriteError::Unavailable) };
         let now = || shared.clock.now();
         let began = Instant::now();
-        let result = recorder.record(&shared.plans, now, commands).await;
+        let result = recorder.record(now, commands).await;
         let took = began.elapsed();
         shared.metrics.batch(BatchOutcome::of(&result), commands.len(), took);
         if let Some(supposition) = recorder.supposition() {
@@ -315,7 +315,9 @@ impl Lane {
         }
         if self.recorder.is_none() {
             let db = connect::single(&self.shared.url, Planning::Keyed).await?;
-            self.recorder = Some(Recorder::new(db, self.shared.remembered_hotels).await?);
+            let Shared { plans, remembered_hotels, .. } = &*self.shared;
+            let recorder = Recorder::new(db, Arc::clone(plans), *remembered_hotels).await?;
+            self.recorder = Some(recorder);
             self.planned_at = now;
         }
         self.recorder.as_mut().ok_or_else(|| StoreError::Unavailable("not connected".into()))

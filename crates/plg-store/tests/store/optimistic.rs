@@ -38,7 +38,7 @@ async fn record(
     recorder: &mut Recorder,
     batch: &[Command],
 ) -> (Vec<Answer>, Option<Supposition>) {
-    let answers = recorder.record(&store.plans, || store.now(), batch).await.unwrap();
+    let answers = recorder.record(|| store.now(), batch).await.unwrap();
     (answers, recorder.supposition())
 }
 
@@ -275,7 +275,7 @@ async fn a_hotel_that_somebody_keeps_locked_is_said_to_be() {
     let mut recorder = acquainted(&store).await;
     let other = begin_write(&store.db).await.unwrap();
     other.execute_unprepared("select 1 from usage_monthly for update").await.unwrap();
-    let failed = recorder.record(&store.plans, || store.now(), &[click(HOTEL)]).await;
+    let failed = recorder.record(|| store.now(), &[click(HOTEL)]).await;
     let locked = matches!(failed, Err(CommitError::Failed(StoreError::Locked(_))));
     assert!(locked, "{failed:?}");
     other.rollback().await.unwrap();

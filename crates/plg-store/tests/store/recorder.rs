@@ -25,7 +25,7 @@ async fn a_transaction_that_is_begun_keeps_nobody_waiting(
     let expected = [Outcome::Recorded, Outcome::Recorded, Outcome::Duplicate, Outcome::Recorded];
     for (job, expected) in ["1", "2", "2", "3"].into_iter().zip(expected) {
         let batch = [import(hotel(1), job), click(hotel(1))];
-        let recorded = recorder.record(&store.plans, || store.now(), &batch).await;
+        let recorded = recorder.record(|| store.now(), &batch).await;
         assert_eq!(outcomes(&recorded.unwrap()), [expected, Outcome::Recorded]);
         // What is answered is committed.
         assert_eq!(store.record(&[click(hotel(1))]).await, [Outcome::Recorded]);
@@ -49,12 +49,12 @@ async fn a_batch_that_fails_behind_another_leaves_that_one_recorded() {
     let mut recorder = store.recorder().await;
     let now = || store.now();
     let good = [import(hotel(1), "good")];
-    recorder.record(&store.plans, now, &good).await.unwrap();
+    recorder.record(now, &good).await.unwrap();
     ledger::damage(&store.db, "update hotel set time_zone = 'Mars' where plan = 'suite'").await;
-    let bad = recorder.record(&store.plans, now, &[import(hotel(2), "bad")]).await;
+    let bad = recorder.record(now, &[import(hotel(2), "bad")]).await;
     assert!(bad.is_err());
     ledger::damage(&store.db, "update hotel set time_zone = 'UTC'").await;
-    let again = recorder.record(&store.plans, now, &good).await.unwrap();
+    let again = recorder.record(now, &good).await.unwrap();
     assert_eq!(outcomes(&again), [Outcome::Duplicate]);
     ledger::assert_balanced(&store.db).await;
 }
@@ -72,14 +72,14 @@ async fn a_hotel_that_somebody_keeps_is_named() {
     other.execute_unprepared(keep).await.unwrap();
 
     let now = || store.now();
-    let failed = recorder.record(&store.plans, now, &batch).await;
+    let failed = recorder.record(now, &batch).await;
     let locked = matches!(failed, Err(CommitError::Failed(StoreError::Locked(_))));
     assert!(locked, "{failed:?}");
     // One that was never heard of is kept by nobody.
     assert_eq!(recorder.kept_by_others(&hotels).await.unwrap(), [hotel(2)].into());
     other.rollback().await.unwrap();
     assert_eq!(recorder.kept_by_others(&hotels).await.unwrap(), BTreeSet::new());
-    let recorded = recorder.record(&store.plans, now, &batch).await.unwrap();
+    let recorded = recorder.record(now, &batch).await.unwrap();
     assert_eq!(outcomes(&recorded), [Outcome::Recorded; 2]);
     ledger::assert_balanced(&store.db).await;
 }
@@ -92,8 +92,7 @@ async fn a_server_that_was_told_to_take_no_writes_takes_none() {
     let cluster = tokio::task::spawn_blocking(|| Cluster::start(&["fsync=off"])).await.unwrap();
     let store = Store::of(TestDatabase::first_on(&cluster).await).await;
     let mut recorder = store.recorder().await;
-    let mut record =
-        async || recorder.record(&store.plans, || store.now(), &[click(hotel(1))]).await;
+    let mut record = async || recorder.record(|| store.now(), &[click(hotel(1))]).await;
     record().await.unwrap();
     for demote in ["alter system set default_transaction_read_only = on", "select pg_reload_conf()"]
     {

@@ -13,6 +13,7 @@ use plg_store::{Recorder, hotels};
 use plg_testkit::{Backend, TestClock, TestDatabase, citus, ledger};
 use sea_orm::prelude::Uuid;
 use sea_orm::{DatabaseConnection, EntityTrait, FromQueryResult, QueryOrder, Statement};
+use std::sync::Arc;
 
 /// When a test begins that does not care.
 pub(crate) const NOON: &str = "2026-11-15T12:00:00Z";
@@ -47,7 +48,8 @@ impl Store {
     /// On a connection of its own, as a lane has it.
     pub(crate) async fn recorder(&self) -> Recorder {
         let remembered_hotels = self.database.settings().writer.remembered_hotels;
-        Recorder::new(self.connection().await, remembered_hotels).await.unwrap()
+        let plans = Arc::new(self.plans.clone());
+        Recorder::new(self.connection().await, plans, remembered_hotels).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
