@@ -63,6 +63,7 @@ pub async fn record(
     now: DateTime<Utc>,
     commands: &[Command],
 ) -> Result<Vec<Answer>, StoreError> {
+    let now = to_microseconds(now);
     Ok(decide_and_write(txn, plans, now, commands, Missing::Open).await?.answers)
 }
 
@@ -101,7 +102,7 @@ impl Recording<'_> {
         let deadline = Instant::now() + TRANSACTION_DEADLINE;
         let mut attempt = 1;
         loop {
-            match self.attempt(now(), commands, deadline).await {
+            match self.attempt(to_microseconds(now()), commands, deadline).await {
                 // Who has waited for a lock in vain has waited long.
                 Err(CommitError::Failed(error))
                     if error.is_conflict()
@@ -136,7 +137,7 @@ impl Recording<'_> {
         };
         let (memory, plans) = (&mut *self.memory, self.plans);
         let work = async {
-            match memory.record(&txn, plans, to_microseconds(now), commands).await? {
+            match memory.record(&txn, plans, now, commands).await? {
                 Some(written) => Ok(written),
                 None => decide_and_write(&txn, plans, now, commands, Missing::Fail).await,
             }
@@ -230,7 +231,6 @@ async fn decide_and_write(
     if commands.is_empty() {
         return Ok(Written { answers: Vec::new(), witness: None, learned: Learned::default() });
     }
-    let now = to_microseconds(now);
     let hotels = commands.iter().map(Command::hotel_id).collect();
     let hotels = months::lock(txn, plans, &hotels, now, missing).await?;
     let batch = Batch::new(now, hotels, commands)?;

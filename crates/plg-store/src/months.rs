@@ -66,7 +66,7 @@ async fn lock_open(
 }
 
 /// The open months of hotels, as [`hotel_state`] reads them, and more columns.
-fn select_open(db: &impl ConnectionTrait, hotels: &BTreeSet<HotelId>, more: &str) -> Sql {
+fn select_open(db: &impl ConnectionTrait, hotels: &BTreeSet<HotelId>, more: &'static str) -> Sql {
     Sql::new(db, "select ")
         .text(PROFILE_COLUMNS)
         .text(", u.hotel_id, u.month, u.imports, u.exports, u.active_users, u.last_seq, ")
@@ -129,7 +129,7 @@ pub(crate) async fn kept_by_others(
     txn: &impl ConnectionTrait,
     hotels: &BTreeSet<HotelId>,
 ) -> Result<BTreeSet<HotelId>, StoreError> {
-    let open = async |locking: &str| {
+    let open = async |locking: &'static str| {
         let select = Sql::new(txn, "select hotel_id from usage_monthly where not closed and ")
             .any_of("hotel_id", hotels.iter().map(|hotel| hotel.0))
             .text(locking);

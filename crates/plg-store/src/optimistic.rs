@@ -4,8 +4,8 @@
 //! PostgreSQL notes in each row which transaction has written it. Where that is still the one that is remembered of a
 //! hotel's open month and of its profile, nobody has recorded, corrected, closed or registered anything since. The
 //! update of the month locks it, and so the rest of the batch is written under the same locks, in the same order, as if
-//! they had been taken first. Whatever the statement is too early to see belongs to somebody who writes the month, and
-//! is waited for there.
+//! they had been taken first. Events and gates that the statement is too early to see belong to somebody who writes the
+//! month, and is waited for there. A profile is as it was when the statement began, as it is for one that locks.
 //!
 //! What was not true is rolled back, and recorded the careful way.
 
@@ -212,7 +212,7 @@ fn write(
 /// A condition on a statement's CTE: it waits until that is done.
 fn number_is(sql: Sql, of: &str, number: usize) -> Sql {
     let number = i64::try_from(number).unwrap_or(i64::MAX);
-    sql.text(&format!("(select count(*) from {of}) = ")).bind(number)
+    sql.text(format!("(select count(*) from {of}) = ")).bind(number)
 }
 
 impl Known {

@@ -33,7 +33,7 @@ pub async fn unreconciled_before(
 ) -> Result<i64, StoreError> {
     let select = Sql::new(
         db,
-        &format!("select count(*) as n from usage_monthly where {NOT_RECONCILED} and month < "),
+        format!("select count(*) as n from usage_monthly where {NOT_RECONCILED} and month < "),
     )
     .bind(month.number());
     let row = db.query_one_raw(select.statement()).await?;
@@ -125,7 +125,7 @@ async fn delete_events_of(db: &DatabaseConnection, month: Month) -> Result<u64, 
             .bind(month.number())
             .text(" and u.hotel_id > ")
             .bind(behind)
-            .text(&format!(" and {with_events} order by u.hotel_id limit "))
+            .text(format!(" and {with_events} order by u.hotel_id limit "))
             .bind(SMALL_CHUNK);
         let hotels = db.query_all_raw(select.statement()).await?;
         if hotels.is_empty() {
@@ -183,11 +183,11 @@ async fn prune(
     }
     // The time is asked for twice: a window may have been used again since it was found.
     let old = format!("(select gate_id, hotel_id from {table} where {column} < ");
-    let delete = Sql::new(db, &format!("delete from {table} where (gate_id, hotel_id) in {old}"))
+    let delete = Sql::new(db, format!("delete from {table} where (gate_id, hotel_id) in {old}"))
         .bind(before)
         .text(" limit ")
         .bind(CHUNK)
-        .text(&format!(") and {column} < "))
+        .text(format!(") and {column} < "))
         .bind(before);
     let mut deleted = 0;
     loop {
@@ -224,9 +224,9 @@ async fn prune_in_order(
 
     let (mut deleted, mut behind) = (0, (Uuid::nil(), Uuid::nil()));
     loop {
-        let select = Sql::new(db, &format!("select gate_id, hotel_id, {column} < "))
+        let select = Sql::new(db, format!("select gate_id, hotel_id, {column} < "))
             .bind(before)
-            .text(&format!(" as is_old from {table} where (gate_id, hotel_id) > ("))
+            .text(format!(" as is_old from {table} where (gate_id, hotel_id) > ("))
             .bind(behind.0)
             .text(", ")
             .bind(behind.1)
@@ -243,11 +243,11 @@ async fn prune_in_order(
             .uuid("gate_id", old.clone().map(|row| row.gate_id))
             .uuid("hotel_id", old.map(|row| row.hotel_id));
         let delete = format!("delete from {table} where (gate_id, hotel_id) in ");
-        let delete = Sql::new(db, &delete)
+        let delete = Sql::new(db, delete)
             .text("(select t.gate_id, t.hotel_id from ")
             .rows(keys)
             // A window may have been used again since it was found.
-            .text(&format!(") and {column} < "))
+            .text(format!(") and {column} < "))
             .bind(before);
         deleted += execute(db, &delete).await?;
         tokio::time::sleep(PAUSE).await;

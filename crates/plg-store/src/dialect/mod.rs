@@ -22,6 +22,7 @@ pub(crate) use rows::Rows;
 use plg_core::ids::HotelId;
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use uuid::Uuid;
 
@@ -34,18 +35,18 @@ pub(crate) struct Sql {
 
 #[derive(Debug, Clone)]
 enum Part {
-    Text(String),
+    Text(Cow<'static, str>),
     Bind(Value),
 }
 
 impl Sql {
-    pub(crate) fn new(db: &impl ConnectionTrait, text: &str) -> Self {
-        let parts = vec![Part::Text(text.to_owned())];
+    pub(crate) fn new(db: &impl ConnectionTrait, text: impl Into<Cow<'static, str>>) -> Self {
+        let parts = vec![Part::Text(text.into())];
         Self { backend: db.get_database_backend(), parts }
     }
 
-    pub(crate) fn text(mut self, text: &str) -> Self {
-        self.parts.push(Part::Text(text.to_owned()));
+    pub(crate) fn text(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.parts.push(Part::Text(text.into()));
         self
     }
 
@@ -93,11 +94,11 @@ impl Sql {
         rows: Rows,
     ) -> Self {
         let select = format!("select {values} from ");
-        Self::insert_into(db, into).text(&select).rows(rows).text(" where ")
+        Self::insert_into(db, into).text(select).rows(rows).text(" where ")
     }
 
     fn insert_into(db: &impl ConnectionTrait, into: &str) -> Self {
-        Self::new(db, &format!("insert {}into {into} ", or_fail(db)))
+        Self::new(db, format!("insert {}into {into} ", or_fail(db)))
     }
 
     /// Inserts those of the rows that the table does not have, by an id and `hotel_id`. Their hotels are locked:
@@ -118,7 +119,7 @@ impl Sql {
         let into = format!("{table} ({})", columns.join(", "));
         let insert = Self::insert(db, &into, &values, rows);
         if !look {
-            return insert.text(&format!(" on conflict ({id}, hotel_id) do nothing"));
+            return insert.text(format!(" on conflict ({id}, hotel_id) do nothing"));
         }
         insert.text(" and ").absent(table, id, hotels)
     }
@@ -131,14 +132,14 @@ impl Sql {
         hotels: impl Iterator<Item = HotelId>,
     ) -> Self {
         let present = format!("{table} g where g.{id} = t.{id} and g.hotel_id = t.hotel_id");
-        self.text(&format!("not exists (select from {present}"))
+        self.text(format!("not exists (select from {present}"))
             .of_one_hotel("g.hotel_id", hotels)
             .text(")")
     }
 
     /// Updates a table with its alias and what is set, `usage_monthly as u set imports = t.imports`, from rows.
     pub(crate) fn update(db: &impl ConnectionTrait, what: &str, rows: Rows) -> Self {
-        Self::new(db, &format!("update {}{what} from ", or_fail(db))).rows(rows)
+        Self::new(db, format!("update {}{what} from ", or_fail(db))).rows(rows)
     }
 
     /// `column` is one of `ids`, which are not empty. A single one is compared with `=`: of an array, Citus
@@ -146,15 +147,15 @@ impl Sql {
     pub(crate) fn any_of(mut self, column: &str, ids: impl IntoIterator<Item = Uuid>) -> Self {
         let ids: Vec<Value> = ids.into_iter().map(Value::from).collect();
         if let [id] = ids.as_slice() {
-            return self.text(&format!("{column} = ")).bind(id.clone());
+            return self.text(format!("{column} = ")).bind(id.clone());
         }
         if self.backend == DbBackend::Postgres {
             let array = Value::Array(ArrayType::Uuid, Some(Box::new(ids)));
-            return self.text(&format!("{column} = any(")).bind(array).text(")");
+            return self.text(format!("{column} = any(")).bind(array).text(")");
         }
         for (index, id) in ids.into_iter().enumerate() {
             let before = if index == 0 { format!("{column} in (") } else { ", ".to_owned() };
-            self = self.text(&before).bind(id);
+            self = self.text(before).bind(id);
         }
         self.text(")")
     }
@@ -168,7 +169,7 @@ impl Sql {
     ) -> Self {
         match hotels.next() {
             Some(first) if hotels.all(|hotel| hotel == first) => {
-                self.text(&format!(" and {column} = ")).bind(first.0)
+                self.text(format!(" and {column} = ")).bind(first.0)
             }
             _ => self,
         }
@@ -177,7 +178,7 @@ impl Sql {
     /// Locks the rows of the table with this alias until the transaction ends.
     pub(crate) fn for_update_of(self, alias: &str) -> Self {
         match self.backend {
-            DbBackend::Postgres => self.text(&format!(" for update of {alias}")),
+            DbBackend::Postgres => self.text(format!(" for update of {alias}")),
             _ => self,
         }
     }
@@ -190,7 +191,7 @@ impl Sql {
             _ => (*name).to_owned(),
         };
         let columns = columns.iter().map(column).collect::<Vec<_>>().join(", ");
-        self.text(" returning ").text(&columns)
+        self.text(" returning ").text(columns)
     }
 
     /// `select columns… from source`, and behind them aggregates over the rows of `table` (alias `e`) that meet the
@@ -208,16 +209,16 @@ impl Sql {
         if db.get_database_backend() == DbBackend::Postgres {
             let named = aggregates.iter().enumerate().map(|(n, count)| format!("{count} as a{n}"));
             let named = named.collect::<Vec<_>>().join(", ");
-            source(Self::new(db, &format!("select {columns}, a.* from ")))
-                .text(&format!(" cross join lateral (select {named} from {table} e "))
-                .text(&format!("where {condition}) a"))
+            source(Self::new(db, format!("select {columns}, a.* from ")))
+                .text(format!(" cross join lateral (select {named} from {table} e "))
+                .text(format!("where {condition}) a"))
         } else {
             let counts = format!("json_array({})", aggregates.join(", "));
             let counts = format!("(select {counts} from {table} e where {condition}) as counts");
             let apart = (0..aggregates.len()).map(|n| format!("counts ->> {n}"));
             let apart = apart.collect::<Vec<_>>().join(", ");
-            source(Self::new(db, &format!("with u as materialized (select u.*, {counts} from ")))
-                .text(&format!(") select {columns}, {apart} from u"))
+            source(Self::new(db, format!("with u as materialized (select u.*, {counts} from ")))
+                .text(format!(") select {columns}, {apart} from u"))
         }
     }
 

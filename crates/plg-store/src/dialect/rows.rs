@@ -82,14 +82,14 @@ impl Rows {
     /// The expression with the first row's values where it says `t.name`.
     pub(super) fn push_into_expression(&self, expression: &str, parts: &mut Vec<Part>) {
         let mut pieces = expression.split("t.");
-        parts.extend(pieces.next().map(|before| Part::Text(before.to_owned())));
+        parts.extend(pieces.next().map(|before| Part::Text(before.to_owned().into())));
         for piece in pieces {
             let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let end = piece.find(|c| !is_name(c)).unwrap_or(piece.len());
             let (name, rest) = piece.split_at(end);
             let column = self.columns.iter().find(|column| column.name == name);
             parts.extend(column.and_then(|column| column.values.first()).cloned().map(Part::Bind));
-            parts.push(Part::Text(rest.to_owned()));
+            parts.push(Part::Text(rest.to_owned().into()));
         }
     }
 
@@ -98,11 +98,11 @@ impl Rows {
     pub(super) fn push_unnest(self, parts: &mut Vec<Part>) {
         for (index, column) in self.columns.into_iter().enumerate() {
             let before = if index == 0 { "(select unnest(" } else { ", unnest(" };
-            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::Text(before.into()));
             parts.push(Part::Bind(Value::Array(column.kind, Some(Box::new(column.values)))));
-            parts.push(Part::Text(format!("::{}[]) as {}", column.sql_type, column.name)));
+            parts.push(Part::Text(format!("::{}[]) as {}", column.sql_type, column.name).into()));
         }
-        parts.push(Part::Text(") as t".to_owned()));
+        parts.push(Part::Text(") as t".into()));
     }
 
     pub(super) fn push_values(self, parts: &mut Vec<Part>) {
@@ -120,12 +120,12 @@ impl Rows {
                 if index > 0 {
                     text.push_str(", ");
                 }
-                parts.push(Part::Text(std::mem::take(&mut text)));
+                parts.push(Part::Text(std::mem::take(&mut text).into()));
                 parts.push(Part::Bind(value));
             }
             text.push(')');
         }
         text.push_str(")) as t");
-        parts.push(Part::Text(text));
+        parts.push(Part::Text(text.into()));
     }
 }

@@ -150,7 +150,7 @@ pub async fn apply_carrying(
 async fn lock_later(txn: &impl ConnectionTrait, key: HotelMonth) -> Result<Vec<Row>, StoreError> {
     const ATTEMPTS: u32 = 8;
     for _ in 0..ATTEMPTS {
-        let select = Sql::new(txn, &format!("select {} from usage_monthly u", COLUMNS.join(", ")))
+        let select = Sql::new(txn, format!("select {} from usage_monthly u", COLUMNS.join(", ")))
             .text(" where u.hotel_id = ")
             .bind(key.hotel_id.0)
             .text(" and u.month > ")
@@ -166,7 +166,7 @@ async fn lock_later(txn: &impl ConnectionTrait, key: HotelMonth) -> Result<Vec<R
 }
 
 async fn carry(txn: &impl ConnectionTrait, key: HotelMonth, delta: i64) -> Result<(), StoreError> {
-    let add = |sql: Sql, column: &str| sql.text(&format!("{column} = {column} + ")).bind(delta);
+    let add = |sql: Sql, column: &str| sql.text(format!("{column} = {column} + ")).bind(delta);
     let mut update = add(Sql::new(txn, "update usage_monthly set "), "opening_active_users");
     update = add(update.text(", "), "active_users");
     update = add(update.text(", "), "verified_active_users");

@@ -57,15 +57,15 @@ fn select_candidates(
     db: &impl ConnectionTrait,
     columns: &str,
     scope: &Scope,
-    order: &str,
+    order: &'static str,
 ) -> Statement {
-    let mut sql = Sql::new(db, &format!("select {columns} from usage_monthly where "));
+    let mut sql = Sql::new(db, format!("select {columns} from usage_monthly where "));
     sql = if scope.full {
         sql.text("month >= ").text(FIRST_KEPT_MONTH)
     } else {
         // PostgreSQL takes most rows for different, of which it would hand one after the other to a single reader. Of
         // a CASE it expects few, as they are, and reads the table with several.
-        sql.text(&format!("case when {NOT_RECONCILED} then 1 else 0 end = 1"))
+        sql.text(format!("case when {NOT_RECONCILED} then 1 else 0 end = 1"))
     };
     if let Some(month) = scope.month {
         sql = sql.text(" and month = ").bind(month.number());

@@ -41,7 +41,7 @@ pub async fn overview(
     let ended = of_everything.filter(Column::Status.ne(Status::Running.name())).one(db).await?;
     let sums = Sql::new(
         db,
-        &format!(
+        format!(
             "select cast(coalesce(sum(drifted), 0) as bigint) as drifted, \
              cast(coalesce(sum(corrected), 0) as bigint) as corrected, \
              (select cast(coalesce(sum(missing_events), 0) as bigint) from usage_monthly \

@@ -159,7 +159,7 @@ pub async fn add(
     let mut update = Sql::new(txn, "update rollup_run set ");
     for (index, (column, more)) in columns.into_iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
-        update = update.text(&format!("{comma}{column} = {column} + ")).bind(more);
+        update = update.text(format!("{comma}{column} = {column} + ")).bind(more);
     }
     let update = update.text(" where run_id = ").bind(run_id);
     txn.execute_raw(update.statement()).await?;
