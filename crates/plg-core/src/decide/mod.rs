@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use work::Work;
 
-/// A hotel's open month, locked by the caller.
+/// A hotel's open month, locked by the caller, or remembered ([`Batch::suppose_new`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct HotelState {
     /// Whose.
