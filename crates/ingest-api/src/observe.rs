@@ -90,7 +90,7 @@ fn beginning(path: &str) -> &str {
 }
 
 fn insert<B>(response: &mut ServiceResponse<B>, name: &'static str, value: impl Display) {
-    if let Ok(value) = HeaderValue::from_str(&value.to_string()) {
+    if let Ok(value) = HeaderValue::try_from(value.to_string()) {
         response.headers_mut().insert(HeaderName::from_static(name), value);
     }
 }

@@ -1,6 +1,7 @@
 //! What the service answers, as JSON.
 
 use chrono::{DateTime, Utc};
+use plg_core::as_text;
 use plg_core::calendar::{Month, TimeZone};
 use plg_core::catalogue::Counter;
 use plg_core::decide::{Answer, Outcome, QuotaStatus};
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 /// Used against limit.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = Quota)]
-pub struct QuotaBody {
+pub(crate) struct QuotaBody {
     /// Units used.
     used: i64,
     limit: Limit,
@@ -45,11 +46,12 @@ impl From<Quota> for QuotaBody {
 /// One quota, with its name and the month's end.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QuotaStatus)]
-pub struct NamedQuotaBody {
+pub(crate) struct NamedQuotaBody {
     #[schema(value_type = Counter)]
     quota: &'static str,
     #[serde(flatten)]
     body: QuotaBody,
+    #[serde(serialize_with = "as_text::instant")]
     resets_at: DateTime<Utc>,
 }
 
@@ -63,7 +65,7 @@ impl From<QuotaStatus> for NamedQuotaBody {
 /// What became of an event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventResult)]
-pub struct OutcomeBody {
+pub(crate) struct OutcomeBody {
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     /// As it stands in the log, if it was recorded now.
@@ -108,9 +110,10 @@ impl QuotasBody {
 /// A hotel-month's quotas.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UsageMonth)]
-pub struct MonthBody {
+pub(crate) struct MonthBody {
     month: Month,
     /// When the month ends at the hotel.
+    #[serde(serialize_with = "as_text::instant")]
     resets_at: DateTime<Utc>,
     quotas: QuotasBody,
     /// When the month's counters were last compared with its events.
@@ -121,7 +124,7 @@ pub struct MonthBody {
 impl MonthBody {
     /// A month's counters against the limits of today.
     #[must_use]
-    pub fn new(usage: &MonthUsage, zone: TimeZone, limits: &Limits) -> Self {
+    pub(crate) fn new(usage: &MonthUsage, zone: TimeZone, limits: &Limits) -> Self {
         Self {
             month: usage.month,
             resets_at: zone.end_of(usage.month),
@@ -134,7 +137,7 @@ impl MonthBody {
 /// A hotel's usage in one month.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Usage)]
-pub struct UsageBody {
+pub(crate) struct UsageBody {
     hotel_id: HotelId,
     time_zone: TimeZone,
     plan: String,
@@ -145,7 +148,12 @@ pub struct UsageBody {
 impl UsageBody {
     /// A hotel's usage in one month.
     #[must_use]
-    pub fn new(hotel_id: HotelId, profile: &Profile, plans: &Plans, usage: &MonthUsage) -> Self {
+    pub(crate) fn new(
+        hotel_id: HotelId,
+        profile: &Profile,
+        plans: &Plans,
+        usage: &MonthUsage,
+    ) -> Self {
         let limits = profile.limits(plans);
         let plan = profile.plan(plans).to_owned();
         let month = MonthBody::new(usage, profile.time_zone, &limits);
@@ -156,7 +164,7 @@ impl UsageBody {
 /// A hotel's usage in many months, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UsageHistory)]
-pub struct HistoryBody {
+pub(crate) struct HistoryBody {
     hotel_id: HotelId,
     time_zone: TimeZone,
     plan: String,
@@ -166,7 +174,12 @@ pub struct HistoryBody {
 impl HistoryBody {
     /// A hotel's usage in many months.
     #[must_use]
-    pub fn new(hotel_id: HotelId, profile: &Profile, plans: &Plans, months: &[MonthUsage]) -> Self {
+    pub(crate) fn new(
+        hotel_id: HotelId,
+        profile: &Profile,
+        plans: &Plans,
+        months: &[MonthUsage],
+    ) -> Self {
         let limits = profile.limits(plans);
         let zone = profile.time_zone;
         let months = months.iter().map(|usage| MonthBody::new(usage, zone, &limits)).collect();
@@ -177,7 +190,7 @@ impl HistoryBody {
 /// One quota of a hotel now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QuotaCheck)]
-pub struct QuotaCheckBody {
+pub(crate) struct QuotaCheckBody {
     hotel_id: HotelId,
     month: Month,
     #[serde(flatten)]
@@ -187,7 +200,7 @@ pub struct QuotaCheckBody {
 impl QuotaCheckBody {
     /// One quota of a hotel now.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         hotel_id: HotelId,
         counter: Counter,
         profile: &Profile,
@@ -204,7 +217,7 @@ impl QuotaCheckBody {
 /// A hotel's plan, zone, own limits, and the limits that follow.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Hotel)]
-pub struct HotelBody {
+pub(crate) struct HotelBody {
     hotel_id: HotelId,
     plan: String,
     time_zone: TimeZone,
@@ -215,7 +228,7 @@ pub struct HotelBody {
 impl HotelBody {
     /// A hotel as it is known.
     #[must_use]
-    pub fn new(hotel_id: HotelId, profile: &Profile, plans: &Plans) -> Self {
+    pub(crate) fn new(hotel_id: HotelId, profile: &Profile, plans: &Plans) -> Self {
         Self {
             hotel_id,
             plan: profile.plan(plans).to_owned(),

@@ -1,6 +1,7 @@
 //! One event: as somebody wants it recorded ([`NewEvent`], checked into a [`Command`]), and as it
 //! was recorded ([`RecordedEvent`]).
 
+use crate::as_text;
 use crate::calendar::Month;
 use crate::catalogue::{DedupRule, EventType};
 use crate::event_data::EventData;
@@ -222,10 +223,12 @@ pub struct RecordedEvent {
     /// The hotel-local month, as decided when the event was recorded.
     pub month: Month,
     /// The hotel-local day, likewise.
+    #[serde(serialize_with = "as_text::day")]
     pub day: NaiveDate,
     /// Position in the hotel-month, 1, 2, 3, … without a gap.
     pub seq: i64,
     /// When it was recorded, to the microsecond.
+    #[serde(serialize_with = "as_text::instant")]
     pub recorded_at: DateTime<Utc>,
 }
 

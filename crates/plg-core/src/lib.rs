@@ -17,8 +17,10 @@
 //! | [`decide`] | a batch of commands against a snapshot: outcomes, and what to write |
 //! | [`reconcile`] | counters against events: corrections and missing events |
 //! | [`usage`] | a month as it is read, with or without a row |
+//! | [`as_text`] | instants and days as JSON writes them |
 
 pub mod access;
+pub mod as_text;
 pub mod calendar;
 pub mod catalogue;
 pub mod decide;
