@@ -22,6 +22,9 @@ pub(crate) const NO_ROUTE: &str = "none";
 /// A method that nobody knows.
 pub(crate) const OTHER_METHOD: &str = "other";
 
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 /// Of a path in the log: ours are shorter.
 const LOGGED_PATH_MAX: usize = 200;
 
@@ -73,10 +76,10 @@ pub(crate) async fn observe<B: MessageBody>(
         // Who asks for another protocol, as Java's client does, would be told that the connection goes on with that.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    insert(&mut response, trace::HEADER, trace);
+    insert(&mut response, &trace::HEADER, trace);
     if let Some(allowance) = allowance {
-        insert(&mut response, "ratelimit", allowance.left());
-        insert(&mut response, "ratelimit-policy", allowance.policy());
+        insert(&mut response, &RATE_LIMIT, allowance.left());
+        insert(&mut response, &RATE_LIMIT_POLICY, allowance.policy());
     }
     if let Some(under_way) = under_way {
         under_way.answered();
@@ -89,9 +92,9 @@ fn beginning(path: &str) -> &str {
     &path[..path.floor_char_boundary(LOGGED_PATH_MAX)]
 }
 
-fn insert<B>(response: &mut ServiceResponse<B>, name: &'static str, value: impl Display) {
+fn insert<B>(response: &mut ServiceResponse<B>, name: &HeaderName, value: impl Display) {
     if let Ok(value) = HeaderValue::try_from(value.to_string()) {
-        response.headers_mut().insert(HeaderName::from_static(name), value);
+        response.headers_mut().insert(name.clone(), value);
     }
 }
 

@@ -1,11 +1,11 @@
 //! W3C Trace Context: a request belongs to its caller's trace, or begins one.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use std::fmt;
 use uuid::Uuid;
 
 /// The header that names a trace.
-pub(crate) const HEADER: &str = "traceparent";
+pub(crate) static HEADER: HeaderName = HeaderName::from_static("traceparent");
 
 /// Version, trace, parent and flags.
 const LENGTHS: [usize; 4] = [2, 32, 16, 2];
@@ -31,7 +31,7 @@ impl Trace {
     pub(crate) fn of(headers: &HeaderMap, sample_ratio: f64) -> Self {
         let (high, low) = Uuid::new_v4().as_u64_pair();
         let span = high ^ low.rotate_left(32);
-        let caller = headers.get(HEADER).and_then(|value| parse(value.to_str().ok()?));
+        let caller = headers.get(&HEADER).and_then(|value| parse(value.to_str().ok()?));
         if let Some(caller) = caller {
             return Self { span, parent: Some(caller.span), ..caller };
         }
@@ -94,7 +94,7 @@ fn parse(header: &str) -> Option<Trace> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     const ID: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
     const CALLER: u64 = 0xb7ad_6b71_6920_3331;
@@ -130,7 +130,7 @@ mod tests {
             let header = format!("00-{ID:032x}-{CALLER:016x}-{said}");
             let mut headers = HeaderMap::new();
             let value = HeaderValue::from_str(&header).unwrap();
-            headers.insert(HeaderName::from_static(HEADER), value);
+            headers.insert(HEADER.clone(), value);
             for sample_ratio in [0.0, 1.0] {
                 let trace = Trace::of(&headers, sample_ratio);
                 assert_eq!((trace.id, trace.parent), (ID, Some(CALLER)));

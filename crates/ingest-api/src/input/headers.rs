@@ -2,6 +2,7 @@
 
 use super::{optional, required};
 use crate::problem::Problem;
+use actix_web::http::header::HeaderName;
 use actix_web::{FromRequest, HttpRequest, dev};
 use plg_core::ids::{EventId, SessionId, TextIdError};
 use utoipa::IntoParams;
@@ -12,6 +13,10 @@ pub(crate) const SESSION_HEADER: &str = "X-Session-Id";
 pub(crate) const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 /// Says of an answer that an earlier request under the same key was given it.
 pub(crate) const REPLAYED_HEADER: &str = "Idempotent-Replayed";
+
+/// As they are looked for in each request: ready to be compared.
+static SESSION: HeaderName = HeaderName::from_static("x-session-id");
+static IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What the headers say about a sending.
 #[derive(Debug)]
@@ -27,8 +32,8 @@ impl FromRequest for Sending {
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let read = || {
             Ok(Self {
-                session: header(request, SESSION_HEADER, SessionId::parse)?,
-                key: header(request, IDEMPOTENCY_HEADER, EventId::parse)?,
+                session: header(request, (&SESSION, SESSION_HEADER), SessionId::parse)?,
+                key: header(request, (&IDEMPOTENCY, IDEMPOTENCY_HEADER), EventId::parse)?,
             })
         };
         std::future::ready(read())
@@ -37,10 +42,10 @@ impl FromRequest for Sending {
 
 fn header<T>(
     request: &HttpRequest,
-    name: &'static str,
+    (key, name): (&HeaderName, &'static str),
     parse: impl FnOnce(String) -> Result<T, TextIdError>,
 ) -> Result<Option<T>, Problem> {
-    let Some(value) = request.headers().get(name) else { return Ok(None) };
+    let Some(value) = request.headers().get(key) else { return Ok(None) };
     // Clients do not agree on how to write anything else.
     let text = value.to_str().map_err(|_| {
         Problem::field(name, "must be printable ASCII; other characters may stand in the body")
