@@ -8,7 +8,7 @@ use plg_core::ids::{EventId, SessionId, TextIdError};
 use utoipa::IntoParams;
 
 /// Names the session of everything in the request that names none itself.
-pub(crate) const SESSION_HEADER: &str = "X-Session-Id";
+const SESSION_HEADER: &str = "X-Session-Id";
 /// Names the sending of a single event that names none itself.
 pub(crate) const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 /// Says of an answer that an earlier request under the same key was given it.
