@@ -51,7 +51,7 @@ pub(crate) struct Store {
     gates: HashMap<(HotelId, GateKey), GateState>,
     seats: BTreeMap<(HotelId, SeatUserId), Seat>,
     log: Vec<Arc<RecordedEvent>>,
-    /// Batches that could be decided as if they were new, and those that were.
+    /// Batches with gates that could be decided as if they were new, and those that were.
     pub(crate) supposed: usize,
     pub(crate) held: usize,
 }
