@@ -4,11 +4,12 @@
 //! can commit its action, the event and the counter together. [`record_batch`] is the whole, and a
 //! [`Recorder`](crate::Recorder) does one after the other.
 
-use crate::connect::{begin_anew, begin_write, is_postgres};
+use crate::connect::{begin_write, is_postgres};
 use crate::dialect::{Sql, execute_all};
 use crate::error::StoreError;
 use crate::months::Missing;
-use crate::optimistic::{Learned, Memory};
+use crate::optimistic::{self, Learned, Memory, Unwritten};
+use crate::session::Session;
 use crate::{events, gates, months, seats};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use plg_core::decide::{Answer, Batch, Decision, Snapshot};
@@ -81,15 +82,15 @@ pub async fn record_batch(
     commands: &[Command],
 ) -> Result<Vec<Answer>, CommitError> {
     let memory = &mut Memory::none();
-    Recording { db, plans, next: None, memory }.run(now, commands).await
+    Recording { db, plans, kept: None, memory }.run(now, commands).await
 }
 
 /// A batch on its way, with the connection that it is recorded on.
 pub(crate) struct Recording<'a> {
     pub(crate) db: &'a DatabaseConnection,
     pub(crate) plans: &'a Plans,
-    /// Where the transaction of the next batch is kept, if that shall be begun with the COMMIT of this one.
-    pub(crate) next: Option<&'a mut Option<DatabaseTransaction>>,
+    /// Where the connection is kept for the next batch, if it is.
+    pub(crate) kept: Option<&'a mut Option<Session>>,
     pub(crate) memory: &'a mut Memory,
 }
 
@@ -130,52 +131,114 @@ impl Recording<'_> {
         commands: &[Command],
         deadline: Instant,
     ) -> Result<Vec<Answer>, CommitError> {
-        let begun = self.next.as_mut().and_then(|next| next.take());
-        let txn = match begun {
-            Some(txn) => txn,
-            None => before(deadline, begin_write(self.db)).await?,
+        let kept = self.kept.as_mut().and_then(|kept| kept.take());
+        let mut session = match kept {
+            Some(session) => session,
+            None => before(deadline, Session::begin(self.db)).await?,
         };
-        let (memory, plans) = (&mut *self.memory, self.plans);
-        let work = async {
-            match memory.record(&txn, plans, now, commands).await? {
-                Some(written) => Ok(written),
-                None => decide_and_write(&txn, plans, now, commands, Missing::Fail).await,
+        match self.suppose(&mut session, now, commands, deadline).await {
+            Ok(None) => {}
+            Ok(Some(written)) => {
+                self.memory.learn(written.learned);
+                if let Some(kept) = &mut self.kept {
+                    **kept = Some(session);
+                }
+                return Ok(written.answers);
             }
+            Err(error) => return Err(self.give_up(session, error, deadline).await),
+        }
+        let work = async {
+            session.ensure_begun().await?;
+            let txn = session.connection();
+            decide_and_write(txn, self.plans, now, commands, Missing::Fail).await
         };
         match before(deadline, work).await {
-            Ok(written) => match before(deadline, self.commit(txn)).await {
-                Ok(()) => {
-                    self.memory.learn(written.learned);
-                    Ok(written.answers)
-                }
-                // Citus says only that it could not commit when a node is lost that may have done it.
-                Err(cause @ (StoreError::Unavailable(_) | StoreError::Database(_))) => {
-                    self.memory.clear();
-                    Err(CommitError::Unknown { cause, written })
-                }
-                Err(cause) => Err(cause.into()),
+            Ok(written) => match before(deadline, self.commit(session)).await {
+                Ok(()) => Ok(written.answers),
+                Err(cause) => Err(self.uncommitted(cause, written)),
             },
-            // A connection that is lost, or given up, takes its transaction with it.
-            Err(error @ StoreError::Unavailable(_)) => {
-                self.memory.clear();
-                Err(error.into())
+            Err(error) => Err(self.give_up(session, error.into(), deadline).await),
+        }
+    }
+
+    /// Records without a lock first, and commits, if all is as it is supposed. Otherwise nothing is written.
+    async fn suppose(
+        &mut self,
+        session: &mut Session,
+        now: DateTime<Utc>,
+        commands: &[Command],
+        deadline: Instant,
+    ) -> Result<Option<Written>, CommitError> {
+        let guess = self.memory.guess(session.connection(), self.plans, now, commands);
+        let Some((guess, write)) = before(deadline, guess).await? else { return Ok(None) };
+        match optimistic::write(session.connection(), write, deadline).await {
+            Ok(Some(writer)) => {
+                let written = self.memory.held(guess, writer);
+                match before(deadline, session.commit()).await {
+                    Ok(()) => Ok(Some(written)),
+                    Err(cause) => Err(self.uncommitted(cause, written)),
+                }
             }
-            Err(error) => {
-                before(deadline, txn.rollback()).await?;
-                Err(error.into())
+            Ok(None) => {
+                self.memory.wrong(commands);
+                Ok(None)
+            }
+            Err(Unwritten::Refused(
+                error @ (StoreError::Unavailable(_) | StoreError::Locked(_)),
+            )) => Err(error.into()),
+            Err(Unwritten::Refused(error)) => {
+                tracing::debug!(%error, "a batch is begun anew, under locks");
+                self.memory.wrong(commands);
+                before(deadline, session.roll_back()).await?;
+                Ok(None)
+            }
+            Err(Unwritten::Unanswered(error)) if session.is_begun() => Err(error.into()),
+            Err(Unwritten::Unanswered(cause)) => {
+                Err(CommitError::Unknown { cause, written: guess.written() })
             }
         }
     }
 
-    async fn commit(&mut self, txn: DatabaseTransaction) -> Result<(), DbErr> {
-        match &mut self.next {
-            // On SQLite, to begin is to lock.
-            Some(next) if is_postgres(&txn) => {
-                begin_anew(&txn, "COMMIT").await?;
-                **next = Some(txn);
+    /// On PostgreSQL, with the beginning of the next transaction where the connection is kept. On SQLite, to begin is to
+    /// lock.
+    async fn commit(&mut self, session: Session) -> Result<(), DbErr> {
+        match &mut self.kept {
+            Some(kept) if is_postgres(session.connection()) => {
+                session.commit_and_begin().await?;
+                **kept = Some(session);
                 Ok(())
             }
-            _ => txn.commit().await,
+            _ => session.commit_and_release().await,
+        }
+    }
+
+    /// Citus says only that it could not commit when a node is lost that may have done it.
+    fn uncommitted(&mut self, cause: StoreError, written: Written) -> CommitError {
+        match cause {
+            StoreError::Unavailable(_) | StoreError::Database(_) => {
+                self.memory.clear();
+                CommitError::Unknown { cause, written }
+            }
+            cause => cause.into(),
+        }
+    }
+
+    /// Nothing is left of the transaction. A connection that is lost, or given up, takes it with it.
+    async fn give_up(
+        &mut self,
+        session: Session,
+        error: CommitError,
+        deadline: Instant,
+    ) -> CommitError {
+        match error {
+            CommitError::Failed(StoreError::Unavailable(_)) | CommitError::Unknown { .. } => {
+                self.memory.clear();
+                error
+            }
+            CommitError::Failed(_) => match before(deadline, session.release()).await {
+                Ok(()) => error,
+                Err(lost) => lost.into(),
+            },
         }
     }
 }
@@ -275,7 +338,8 @@ fn writes(db: &impl ConnectionTrait, decision: &Decision) -> Vec<Sql> {
 }
 
 /// Whether the transaction of [`CommitError::Unknown`] was committed after all. Waits for its end, if
-/// the database is still working on it.
+/// the database is still working on it. If it was not, it never will be: what was sent without a lock first, and arrives
+/// when this has been answered, finds that its hotel's month was written since.
 ///
 /// The event itself has to be found: PostgreSQL's `pg_xact_status` will not do. When the server
 /// crashes before it has written a transaction to its log, it gives the same id to another one, and
@@ -288,8 +352,9 @@ pub async fn was_committed(db: &DatabaseConnection, written: &Written) -> Result
     let deadline = Instant::now() + TRANSACTION_DEADLINE;
     let ask = async {
         let txn = begin_write(db).await?;
+        months::touch(&txn, event.hotel_id, event.month).await?;
         let stands = events::stands(&txn, event).await?;
-        txn.rollback().await?;
+        txn.commit().await?;
         Ok::<bool, StoreError>(stands)
     };
     before(deadline, ask).await

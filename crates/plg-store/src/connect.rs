@@ -257,14 +257,6 @@ pub async fn begin_write(db: &DatabaseConnection) -> Result<DatabaseTransaction,
     db.begin_with_options(options).await
 }
 
-/// Ends a transaction (`COMMIT`, `ROLLBACK`) and begins the next in the same round trip (PostgreSQL).
-///
-/// Not by `AND CHAIN`: that would begin one that writes also where the server has been told meanwhile that new ones shall
-/// not, as before another one is promoted.
-pub(crate) async fn begin_anew(txn: &DatabaseTransaction, end: &str) -> Result<(), DbErr> {
-    txn.execute_unprepared(&format!("{end}; BEGIN")).await.map(drop)
-}
-
 /// Begins a transaction as [`begin_write`] does, which waits for each lock for a while only. SQLite has one lock, and
 /// has been waited for when this returns.
 ///

@@ -1,6 +1,7 @@
 //! What can go wrong in the database, and what that means for the caller.
 
 use plg_core::decide::NotLocked;
+use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
 /// A failed operation.
@@ -69,6 +70,19 @@ impl From<DbErr> for StoreError {
             _ => Self::Database(error),
         }
     }
+}
+
+/// Whether PostgreSQL has answered that it does not do it, and so has not: whoever is shut out at the end of a COMMIT is
+/// told of something fatal.
+pub(crate) fn is_refusal(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let SqlxError::Database(error) = &**error else { return false };
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| error.severity() == PgSeverity::Error)
 }
 
 enum Meaning {

@@ -3,7 +3,6 @@
 use crate::dialect::{Rows, Sql, json};
 use crate::error::StoreError;
 use crate::gates;
-use crate::partitions;
 use crate::schema::product_event;
 use chrono::{DateTime, Utc};
 use plg_core::calendar::{Month, TimeZone};
@@ -13,8 +12,7 @@ use plg_core::event_data::EventData;
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use std::sync::Arc;
 
@@ -211,13 +209,9 @@ pub(crate) fn append(db: &impl ConnectionTrait, events: &[Arc<RecordedEvent>]) -
     Sql::insert(db, INTO, &values(db), rows(events))
 }
 
-/// The write that appends events if a condition holds (PostgreSQL).
-pub(crate) fn append_if(
-    db: &impl ConnectionTrait,
-    events: &[Arc<RecordedEvent>],
-    condition: impl FnOnce(Sql) -> Sql,
-) -> Sql {
-    condition(Sql::insert_where(db, INTO, &values(db), rows(events)))
+/// The write that appends [`rows`] of events, from a SELECT always.
+pub(crate) fn append_rows(db: &impl ConnectionTrait, rows: Rows) -> Sql {
+    Sql::insert_all(db, INTO, &values(db), rows)
 }
 
 /// Expressions of [`rows`] for the columns of [`INTO`].
@@ -229,7 +223,8 @@ fn values(db: &impl ConnectionTrait) -> String {
     )
 }
 
-fn rows(events: &[Arc<RecordedEvent>]) -> Rows {
+/// Events as they are appended.
+pub(crate) fn rows(events: &[Arc<RecordedEvent>]) -> Rows {
     Rows::new()
         .uuid("hotel_id", events.iter().map(|e| e.hotel_id.0))
         .int("month", events.iter().map(|e| e.month.number()))
@@ -256,24 +251,15 @@ fn rows(events: &[Arc<RecordedEvent>]) -> Rows {
         .instant("recorded_at", events.iter().map(|e| e.recorded_at))
 }
 
-/// Whether this very event stands in the log, now that whoever was writing at its place has ended.
-///
-/// Writes there itself, and so waits for them: roll the transaction back.
+/// Whether this very event stands in the log.
 pub(crate) async fn stands(
-    txn: &DatabaseTransaction,
-    event: &Arc<RecordedEvent>,
+    db: &impl ConnectionTrait,
+    event: &RecordedEvent,
 ) -> Result<bool, StoreError> {
-    partitions::ensure(txn, &[event.month].into()).await?;
-    // The rows say whether one was inserted: Citus counts also those that were not.
-    let probe =
-        append(txn, std::slice::from_ref(event)).text(" on conflict do nothing returning seq");
-    if !txn.query_all_raw(probe.statement()).await?.is_empty() {
-        return Ok(false);
-    }
     let key = (event.hotel_id.0, event.month.number(), event.seq);
-    let found = product_event::Entity::find_by_id(key).one(txn).await?;
+    let found = product_event::Entity::find_by_id(key).one(db).await?;
     // Databases may write the same JSON in another way.
     let without_data = |event: RecordedEvent| RecordedEvent { event_data: None, ..event };
     let found = found.map(from_row).transpose()?.map(without_data);
-    Ok(found == Some(without_data(RecordedEvent::clone(event))))
+    Ok(found == Some(without_data(event.clone())))
 }

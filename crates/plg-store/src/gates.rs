@@ -113,20 +113,14 @@ fn insert_once(db: &impl ConnectionTrait, gates: &[(Gate, DateTime<Utc>)]) -> Sq
     Sql::insert_absent(db, "event_gate", &columns, rows, "gate_id", hotels)
 }
 
-/// The write that inserts once-per-key gates that are absent, if a condition holds as well (PostgreSQL).
-pub(crate) fn insert_absent_if(
-    db: &impl ConnectionTrait,
-    gates: &[(Gate, DateTime<Utc>)],
-    condition: impl FnOnce(Sql) -> Sql,
-) -> Sql {
-    let rows = passed(gates);
+/// The write that inserts once-per-key gates, [`passed`] ones. It fails if one is there.
+pub(crate) fn insert_new(db: &impl ConnectionTrait, rows: Rows) -> Sql {
     let into = "event_gate (gate_id, hotel_id, passed_at)";
-    let insert = Sql::insert_where(db, into, "t.gate_id, t.hotel_id, t.passed_at", rows);
-    let hotels = gates.iter().map(|(gate, _)| gate.hotel_id);
-    condition(insert).text(" and ").absent("event_gate", "gate_id", hotels)
+    Sql::insert_all(db, into, "t.gate_id, t.hotel_id, t.passed_at", rows)
 }
 
-fn passed(gates: &[(Gate, DateTime<Utc>)]) -> Rows {
+/// Once-per-key gates, each with the time at which it was passed.
+pub(crate) fn passed(gates: &[(Gate, DateTime<Utc>)]) -> Rows {
     keys(gates.iter().map(|(gate, _)| gate))
         .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at))
 }

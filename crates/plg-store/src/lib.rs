@@ -11,6 +11,7 @@
 //! | [`checkpoint`] | keeps SQLite's log short beside who writes |
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
 //! | [`Recorder`] | records one batch after the other on a connection |
+//! | `session` | that connection, in a transaction or not |
 //! | `optimistic` | the same without a lock first, where nobody else writes the hotels |
 //! | `months` | the hotel-months while something is recorded: locking, opening and writing them |
 //! | [`usage`] | the hotel-months as they are read |
@@ -44,6 +45,7 @@ pub mod rollup;
 #[expect(missing_docs, reason = "columns are documented with their tables, in migrations")]
 pub mod schema;
 pub mod seats;
+mod session;
 pub mod traffic;
 mod url;
 pub mod usage;

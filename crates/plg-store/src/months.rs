@@ -124,6 +124,21 @@ pub(crate) async fn look(
     known.collect()
 }
 
+/// Waits for whoever is writing a hotel's month. What somebody still means to write, supposing that it is as it was, is not
+/// written once this is committed.
+pub(crate) async fn touch(
+    txn: &impl ConnectionTrait,
+    hotel_id: HotelId,
+    month: Month,
+) -> Result<(), StoreError> {
+    let update = Sql::new(txn, "update usage_monthly set closed = closed where hotel_id = ")
+        .bind(hotel_id.0)
+        .text(" and month = ")
+        .bind(month.number());
+    txn.execute_raw(update.statement()).await?;
+    Ok(())
+}
+
 /// Those of the hotels whose open month another transaction keeps at this moment.
 pub(crate) async fn kept_by_others(
     txn: &impl ConnectionTrait,
@@ -285,16 +300,16 @@ pub(crate) fn set(db: &impl ConnectionTrait, hotels: &[HotelState]) -> Sql {
         .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
 }
 
+/// What [`set_where_unchanged`] sets, of hotels in order of their ids.
+pub(crate) fn counters_of_versions(hotels: &[HotelState], versions: &[Version]) -> Rows {
+    counters(hotels)
+        .int("written_by", versions.iter().map(|version| version.month.0))
+        .int("profile", versions.iter().map(|version| version.profile.0))
+}
+
 /// The write that sets the counters of months that nobody has locked, where nobody has written them, or the hotel's
 /// profile, since (PostgreSQL).
-pub(crate) fn set_where_unchanged(
-    db: &impl ConnectionTrait,
-    hotels: &[HotelState],
-    versions: &[Version],
-) -> Sql {
-    let rows = counters(hotels)
-        .int("written_by", versions.iter().map(|version| version.month.0))
-        .int("profile", versions.iter().map(|version| version.profile.0));
+pub(crate) fn set_where_unchanged(db: &impl ConnectionTrait, rows: Rows) -> Sql {
     Sql::update(db, SET, rows)
         .text(" left join hotel h on h.hotel_id = t.hotel_id")
         .text(OF_ROWS)

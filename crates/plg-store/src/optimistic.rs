@@ -4,15 +4,14 @@
 //! PostgreSQL notes in each row which transaction has written it. Where that is still the one that is remembered of a
 //! hotel's open month and of its profile, nobody has recorded, corrected, closed or registered anything since. The
 //! update of the month locks it, and so the rest of the batch is written under the same locks, in the same order, as if
-//! they had been taken first. Events and gates that the statement is too early to see belong to somebody who writes the
-//! month, and is waited for there. A profile is as it was when the statement began, as it is for one that locks.
+//! they had been taken first. A profile is as it was when the update began, as it is for a statement that locks.
 //!
-//! What was not true is rolled back, and recorded the careful way.
+//! All of it is one call of a function, and in no transaction so is its COMMIT: one round trip. What was not true is
+//! undone by the function itself, without an error in the server's log, and recorded the careful way.
 
-use crate::commit::Written;
-use crate::connect::begin_anew;
-use crate::dialect::Sql;
-use crate::error::StoreError;
+use crate::commit::{Written, before};
+use crate::dialect::{Function, Rows, Sql};
+use crate::error::{StoreError, is_refusal};
 use crate::months::{self, Version, Writer};
 use crate::{events, gates};
 use chrono::{DateTime, Utc};
@@ -20,8 +19,9 @@ use plg_core::decide::{Batch, Decision, HotelState, Supposed};
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnAcquireErr, ConnectionTrait, DbErr, Statement};
 use std::collections::{BTreeSet, HashMap};
+use tokio::time::Instant;
 
 /// Batches that are recorded the careful way behind one that was tried in vain: where others write the same hotels, or
 /// much is sent again or refused, little is lost by trying.
@@ -39,11 +39,13 @@ pub enum Supposition {
 /// The hotels that a connection knows.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    /// So many at the most. None: everything is recorded the careful way.
+    /// So many at the most.
     most: usize,
     hotels: HashMap<HotelId, Known>,
     pause: u32,
     last: Option<Supposition>,
+    /// What writes a batch, where the session has it.
+    write: Option<Function>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,14 +58,46 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Learned(Vec<Known>);
 
+/// A batch that is decided, should all be as it is supposed.
+#[derive(Debug)]
+pub(crate) struct Guess {
+    decision: Decision,
+    /// Those of the decision's hotels.
+    versions: Vec<Version>,
+}
+
+/// Why a guess was not, or perhaps not, written.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// The server has refused to. If there is a transaction, it has to be rolled back.
+    Refused(StoreError),
+    /// It has not answered.
+    Unanswered(StoreError),
+}
+
 impl Memory {
-    pub(crate) fn of_at_most(most: usize) -> Self {
-        Self { most, hotels: HashMap::new(), pause: 0, last: None }
+    /// Everything is recorded the careful way.
+    pub(crate) fn none() -> Self {
+        Self { most: 0, hotels: HashMap::new(), pause: 0, last: None, write: None }
     }
 
-    /// For who records one batch only.
-    pub(crate) fn none() -> Self {
-        Self::of_at_most(0)
+    /// Of the hotels that are written on this connection, which is the only one of its pool. None, if it may not do what
+    /// has to be done.
+    pub(crate) async fn of_session(
+        db: &impl ConnectionTrait,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Self, StoreError> {
+        let write = writer(db);
+        match before(deadline, write.define(db)).await {
+            Ok(()) => Ok(Self { most, write: Some(write), ..Self::none() }),
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "recording takes locks first, and is slower for it: a session has to be \
+                    allowed to define a function for itself, by TEMPORARY on the database and PL/pgSQL");
+                Ok(Self::none())
+            }
+        }
     }
 
     /// Another batch comes.
@@ -89,43 +123,41 @@ impl Memory {
         self.hotels.extend(learned.0.into_iter().map(|known| (known.state.hotel_id, known)));
     }
 
-    /// Records a batch, if it turns out to be new and its hotels as they are known. If it does not, nothing is written,
-    /// and its hotels are forgotten: they will be written the careful way.
-    pub(crate) async fn record(
+    /// Decides a batch, supposing that it is new and its hotels as they are known, and says how to [`write`] it. If it
+    /// cannot be, its hotels are forgotten: they will be written the careful way.
+    pub(crate) async fn guess(
         &mut self,
-        txn: &DatabaseTransaction,
+        db: &impl ConnectionTrait,
         plans: &Plans,
         now: DateTime<Utc>,
         commands: &[Command],
-    ) -> Result<Option<Written>, StoreError> {
-        if self.most == 0 || commands.is_empty() {
+    ) -> Result<Option<(Guess, Statement)>, StoreError> {
+        if self.write.is_none() || commands.is_empty() {
             return Ok(None);
         }
         let hotels: BTreeSet<_> = commands.iter().map(Command::hotel_id).collect();
         let is_paused = self.pause > 0;
         self.pause = self.pause.saturating_sub(1);
         let may_be_new = commands.iter().all(Command::is_once_only);
-        let recorded = if is_paused || !may_be_new || hotels.len() > self.most {
+        let guess = if is_paused || !may_be_new || hotels.len() > self.most {
             None
         } else {
-            self.suppose(txn, plans, now, (&hotels, commands)).await?
+            self.suppose(db, plans, now, (&hotels, commands)).await?
         };
-        if recorded.is_none() {
-            for hotel in &hotels {
-                self.hotels.remove(hotel);
-            }
+        if guess.is_none() {
+            self.forget(commands);
         }
-        Ok(recorded)
+        Ok(guess)
     }
 
     async fn suppose(
         &mut self,
-        txn: &DatabaseTransaction,
+        db: &impl ConnectionTrait,
         plans: &Plans,
         now: DateTime<Utc>,
         (hotels, commands): (&BTreeSet<HotelId>, &[Command]),
-    ) -> Result<Option<Written>, StoreError> {
-        self.look(txn, plans, hotels).await?;
+    ) -> Result<Option<(Guess, Statement)>, StoreError> {
+        self.look(db, plans, hotels).await?;
         let known: Vec<_> = hotels.iter().filter_map(|hotel| self.hotels.get(hotel)).collect();
         if known.len() < hotels.len() || known.iter().any(|known| known.is_due(now)) {
             return Ok(None);
@@ -140,34 +172,33 @@ impl Memory {
             // What is not written is not compared.
             return Ok(None);
         }
-        // Whatever else it was, the careful way will tell.
-        let writer = match writer(txn, write(txn, &supposed, &versions)).await {
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Locked(_))) => return Err(error),
-            Err(error) => {
-                tracing::debug!(%error, "a batch is begun anew, under locks");
-                None
-            }
-            Ok(writer) => writer,
-        };
-        let Some(writer) = writer else {
-            self.pause = PAUSE;
-            self.last = Some(Supposition::Wrong);
-            begin_anew(txn, "ROLLBACK").await?;
-            return Ok(None);
-        };
+        let write = self.write.as_ref().map(|write| write.call(db, rows(&supposed, &versions)));
+        Ok(write.map(|write| (Guess { decision: supposed.decision, versions }, write)))
+    }
+
+    /// All was as supposed.
+    pub(crate) fn held(&mut self, guess: Guess, writer: Writer) -> Written {
         self.last = Some(Supposition::Held);
-        let Decision { answers, events, hotels, .. } = supposed.decision;
-        let versions = versions.into_iter().map(|version| version.written_by(writer));
-        let learned = hotels.into_iter().zip(versions);
-        let learned = learned.map(|(state, version)| Known { state, version }).collect();
-        let witness = events.into_iter().next();
-        Ok(Some(Written { answers, witness, learned: Learned(learned) }))
+        guess.written_by(writer)
+    }
+
+    /// Something was not as supposed. Whatever it was, the careful way will tell.
+    pub(crate) fn wrong(&mut self, commands: &[Command]) {
+        self.last = Some(Supposition::Wrong);
+        self.pause = PAUSE;
+        self.forget(commands);
+    }
+
+    fn forget(&mut self, commands: &[Command]) {
+        for command in commands {
+            self.hotels.remove(&command.hotel_id());
+        }
     }
 
     /// Gets to know those of the hotels that are not known, if they have an open month.
     async fn look(
         &mut self,
-        txn: &DatabaseTransaction,
+        db: &impl ConnectionTrait,
         plans: &Plans,
         hotels: &BTreeSet<HotelId>,
     ) -> Result<(), StoreError> {
@@ -180,39 +211,27 @@ impl Memory {
             self.clear();
             unknown.clone_from(hotels);
         }
-        let found = months::look(txn, plans, &unknown).await?;
+        let found = months::look(db, plans, &unknown).await?;
         let found = found.into_iter().map(|(state, version)| Known { state, version }).collect();
         self.learn(Learned(found));
         Ok(())
     }
 }
 
-/// Everything in one statement. It writes hotels, gates and events in this order, each only if those before were as
-/// supposed: so it waits for other transactions where those who lock wait, and never meets what they have written.
-/// `versions` are those of the decision's hotels.
-fn write(
-    txn: &DatabaseTransaction,
-    Supposed { absent, decision }: &Supposed,
-    versions: &[Version],
-) -> Sql {
-    let hotels_are = |sql| number_is(sql, "hotels", decision.hotels.len());
-    let gates_are = |sql| number_is(sql, "gates", absent.len());
-
-    let hotels = months::set_where_unchanged(txn, &decision.hotels, versions);
-    let mut write = Sql::new(txn, "with hotels as (").then(hotels).text(" returning 1)");
-    if !absent.is_empty() {
-        let insert = gates::insert_absent_if(txn, absent, hotels_are);
-        write = write.text(", gates as (").then(insert).text(" returning 1)");
+impl Guess {
+    /// What is recorded, if it was written by nobody knows whom.
+    pub(crate) fn written(self) -> Written {
+        Written { learned: Learned::default(), ..self.written_by(Writer::number(0)) }
     }
-    let all_are = |sql| if absent.is_empty() { hotels_are(sql) } else { gates_are(sql) };
-    let append = events::append_if(txn, &decision.events, all_are);
-    all_are(write.text(", events as (").then(append).text(") select ")).text(", txid_current()")
-}
 
-/// A condition on a statement's CTE: it waits until that is done.
-fn number_is(sql: Sql, of: &str, number: usize) -> Sql {
-    let number = i64::try_from(number).unwrap_or(i64::MAX);
-    sql.text(format!("(select count(*) from {of}) = ")).bind(number)
+    fn written_by(self, writer: Writer) -> Written {
+        let Decision { answers, events, hotels, .. } = self.decision;
+        let versions = self.versions.into_iter().map(|version| version.written_by(writer));
+        let learned = hotels.into_iter().zip(versions);
+        let learned = learned.map(|(state, version)| Known { state, version }).collect();
+        let witness = events.into_iter().next();
+        Written { answers, witness, learned: Learned(learned) }
+    }
 }
 
 impl Known {
@@ -222,9 +241,49 @@ impl Known {
     }
 }
 
-/// Who has written it, if all was as supposed.
-async fn writer(txn: &DatabaseTransaction, write: Sql) -> Result<Option<Writer>, StoreError> {
-    let Some(row) = txn.query_one_raw(write.statement()).await? else { return Ok(None) };
-    let all_are: bool = row.try_get_by_index(0)?;
-    Ok(all_are.then_some(Writer::number(row.try_get_by_index(1)?)))
+/// Has a guess written, and says by whom; `None` where something was not as supposed, and nothing is written.
+pub(crate) async fn write(
+    db: &impl ConnectionTrait,
+    write: Statement,
+    deadline: Instant,
+) -> Result<Option<Writer>, Unwritten> {
+    let call = async {
+        let row = db.query_one_raw(write).await?;
+        let writer: Option<i64> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
+        Ok(writer.map(Writer::number))
+    };
+    let called = tokio::time::timeout_at(deadline, call).await;
+    called.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))).map_err(|error| {
+        let why = if is_refusal(&error) { Unwritten::Refused } else { Unwritten::Unanswered };
+        why(error.into())
+    })
+}
+
+/// What a [`writer`] needs of a batch: its months, of `versions`, its gates and its events.
+fn rows(Supposed { absent, decision }: &Supposed, versions: &[Version]) -> [Rows; 3] {
+    [
+        months::counters_of_versions(&decision.hotels, versions),
+        gates::passed(absent),
+        events::rows(&decision.events),
+    ]
+}
+
+/// Writes months, gates and events in this order, each only if those before were as supposed: so it waits for other
+/// transactions where those who lock wait, and never meets what they have written. Answers with the number of the
+/// transaction that has written the months, or with NULL if it has not.
+fn writer(db: &impl ConnectionTrait) -> Function {
+    let nothing = || rows(&Supposed::default(), &[]);
+    let [months, gates, events] = nothing();
+    let body = Sql::new(db, "declare changed bigint; begin ")
+        .then(months::set_where_unchanged(db, months))
+        .text("; get diagnostics changed = row_count; ")
+        .text("if changed <> cardinality($1) then raise exception sqlstate 'PLG01'; end if; ")
+        .then(gates::insert_new(db, gates))
+        .text("; ")
+        .then(events::append_rows(db, events))
+        .text("; return (select cast(cast(xmin as text) as bigint) from usage_monthly ")
+        .text("where hotel_id = $1[1] and month = $2[1]); ")
+        // What the block has written is undone.
+        .text("exception when unique_violation or sqlstate 'PLG01' then return null; end");
+    Function::new("plg_record", "bigint", &nothing(), body)
 }

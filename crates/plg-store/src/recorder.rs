@@ -6,12 +6,13 @@ use crate::error::StoreError;
 use crate::months;
 use crate::optimistic::{Memory, Supposition};
 use crate::partitions::is_citus;
+use crate::session::Session;
 use chrono::{DateTime, Utc};
 use plg_core::decide::Answer;
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -22,26 +23,31 @@ pub struct Recorder {
     db: DatabaseConnection,
     /// For good: limits are remembered with their hotels.
     plans: Arc<Plans>,
-    /// Begun with the COMMIT of the last batch: on PostgreSQL, BEGIN is a round trip.
-    begun: Option<DatabaseTransaction>,
+    /// Kept from the last batch (PostgreSQL). In a transaction, if that has locked something: BEGIN is a round trip, and
+    /// goes with its COMMIT.
+    session: Option<Session>,
     memory: Memory,
 }
 
 impl Recorder {
     /// On a connection of its own, which remembers so many hotels that it wrote last (PostgreSQL): as long as nobody
-    /// else writes them, two round trips of four go. With none, or where tables are distributed, all is recorded the
-    /// careful way.
+    /// else writes them, a batch is one round trip instead of four. With none, or where tables are distributed, all is
+    /// recorded the careful way.
     ///
     /// # Errors
-    /// When the database cannot be asked whether it is distributed.
+    /// When the database does not answer.
     pub async fn new(
         db: DatabaseConnection,
         plans: Arc<Plans>,
         remembered_hotels: usize,
     ) -> Result<Self, StoreError> {
         let is_alone = is_postgres(&db) && !before(soon(), is_citus(&db)).await?;
-        let memory = if is_alone { Memory::of_at_most(remembered_hotels) } else { Memory::none() };
-        Ok(Self { db, plans, begun: None, memory })
+        let memory = if is_alone && remembered_hotels > 0 {
+            Memory::of_session(&db, remembered_hotels, soon()).await?
+        } else {
+            Memory::none()
+        };
+        Ok(Self { db, plans, session: None, memory })
     }
 
     /// What became of the last batch, if it was recorded without locks first.
@@ -50,8 +56,8 @@ impl Recorder {
         self.memory.last()
     }
 
-    /// As [`record_batch`](crate::record_batch). On PostgreSQL the transaction of the next batch is begun with that: it
-    /// has to come soon, or [`rest`](Self::rest) be called.
+    /// As [`record_batch`](crate::record_batch). On PostgreSQL the transaction of the next batch may be begun with that:
+    /// it has to come soon, or [`rest`](Self::rest) be called.
     ///
     /// # Errors
     /// As [`record_batch`](crate::record_batch).
@@ -60,9 +66,9 @@ impl Recorder {
         now: impl Fn() -> DateTime<Utc>,
         commands: &[Command],
     ) -> Result<Vec<Answer>, CommitError> {
-        let Self { db, plans, begun, memory } = self;
+        let Self { db, plans, session, memory } = self;
         memory.begin();
-        Recording { db, plans, next: Some(begun), memory }.run(now, commands).await
+        Recording { db, plans, kept: Some(session), memory }.run(now, commands).await
     }
 
     /// Leaves no transaction open.
@@ -70,9 +76,14 @@ impl Recorder {
     /// # Errors
     /// When the database does not answer: drop the connection then.
     pub async fn rest(&mut self) -> Result<(), DbErr> {
-        let Some(txn) = self.begun.take() else { return Ok(()) };
-        let ended = tokio::time::timeout(TRANSACTION_DEADLINE, txn.commit()).await;
-        ended.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
+        let Some(session) = &mut self.session else { return Ok(()) };
+        in_time(session.commit()).await
+    }
+
+    /// The connection is back in its pool, for others to take.
+    async fn release(&mut self) -> Result<(), DbErr> {
+        let Some(session) = self.session.take() else { return Ok(()) };
+        in_time(session.release()).await
     }
 
     /// As [`connect::plan_anew`]. What is remembered is forgotten, too: transactions are numbered anew after four
@@ -81,7 +92,7 @@ impl Recorder {
     /// # Errors
     /// As [`connect::plan_anew`].
     pub async fn plan_anew(&mut self) -> Result<(), DbErr> {
-        self.rest().await?;
+        self.release().await?;
         self.memory.clear();
         connect::plan_anew(&self.db).await
     }
@@ -91,7 +102,7 @@ impl Recorder {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn was_committed(&mut self, written: &Written) -> Result<bool, StoreError> {
-        self.rest().await?;
+        self.release().await?;
         was_committed(&self.db, written).await
     }
 
@@ -103,7 +114,7 @@ impl Recorder {
         &mut self,
         hotels: &BTreeSet<HotelId>,
     ) -> Result<BTreeSet<HotelId>, StoreError> {
-        self.rest().await?;
+        self.release().await?;
         let ask = async {
             let txn = begin_write(&self.db).await?;
             let kept = months::kept_by_others(&txn, hotels).await?;
@@ -117,10 +128,15 @@ impl Recorder {
     ///
     /// # Errors
     /// When the database does not answer; nothing is lost.
-    pub async fn close(self) -> Result<(), DbErr> {
-        drop(self.begun);
-        self.db.close().await
+    pub async fn close(mut self) -> Result<(), DbErr> {
+        let released = self.release().await;
+        self.db.close().await.and(released)
     }
+}
+
+async fn in_time(work: impl Future<Output = Result<(), DbErr>>) -> Result<(), DbErr> {
+    let done = tokio::time::timeout(TRANSACTION_DEADLINE, work).await;
+    done.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
 fn soon() -> Instant {

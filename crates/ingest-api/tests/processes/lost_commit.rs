@@ -11,37 +11,60 @@ use sea_orm::DatabaseConnection;
 use serde_json::json;
 use std::time::Duration;
 
+/// How an import is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    UnderLocks,
+    /// Without a lock first, by one statement that is committed with it.
+    AtOnce,
+}
+
+/// The job that is imported, also where it stands among values.
+const JOB: &str = "the-lost-job";
+
+impl Way {
+    /// What is sent when an import is committed.
+    const fn commit(self) -> &'static str {
+        match self {
+            Self::UnderLocks => "COMMIT",
+            Self::AtOnce => JOB,
+        }
+    }
+}
+
 struct Setting {
     database: TestDatabase,
     proxy: Proxy,
     service: Service,
+    way: Way,
 }
 
 impl Setting {
-    /// A hotel whose month is open, so that the next COMMIT is that of an import.
-    async fn new() -> Self {
-        let setting = Self::of_new_hotel().await;
+    /// A hotel whose month is open, so that what is committed next is an import.
+    async fn new(way: Way) -> Self {
+        let setting = Self::of_new_hotel(way).await;
         let click = setting.service.api.event(hotel(1), "upgrade_click", json!({})).await;
         assert_eq!(click.outcome(), "recorded", "{click:?}");
         setting
     }
 
-    async fn of_new_hotel() -> Self {
-        let database = TestDatabase::new(Backend::Postgres).await;
+    async fn of_new_hotel(way: Way) -> Self {
+        let (database, remembered) = match way {
+            Way::UnderLocks => (TestDatabase::new(Backend::Postgres).await, "0"),
+            Way::AtOnce => (TestDatabase::on_one_machine(Backend::Postgres).await, "1000"),
+        };
         let proxy = Proxy::before(database.url()).await;
-        let service = Service::start(&proxy.url(), &[]);
-        Self { database, proxy, service }
+        let settings = [("PLG__WRITER__REMEMBERED_HOTELS", remembered)];
+        let service = Service::start(&proxy.url(), &settings);
+        Self { database, proxy, service, way }
     }
 
-    /// The status of an import whose COMMIT meets a loss.
-    async fn import(&self, job_id: &str, loss: Loss) -> u16 {
-        self.proxy.lose("COMMIT", loss);
-        let answer =
-            tokio::time::timeout(ANSWER_DEADLINE, self.service.api.import(hotel(1), job_id));
+    /// The status of an import that meets a loss when it is committed, and whether it is known what became of it.
+    async fn import(&self, loss: Loss) -> (u16, bool) {
+        self.proxy.lose(self.way.commit(), loss);
+        let answer = tokio::time::timeout(ANSWER_DEADLINE, self.service.api.import(hotel(1), JOB));
         let answer = answer.await.expect("an answer in time");
-        let is_known = answer.code() != "outcome_unknown";
-        assert_eq!(is_known, loss != Loss::Silence, "{answer:?}");
-        answer.status
+        (answer.status, answer.code() != "outcome_unknown")
     }
 
     async fn assert_imports(&self, expected: i64) {
@@ -51,15 +74,23 @@ impl Setting {
         assert_eq!(ledger::number(&db, sql).await, expected);
         assert_eq!(self.service.api.used(hotel(1), "imports").await, expected);
     }
+
+    /// It may be sent again.
+    async fn assert_not_recorded(&self) {
+        self.assert_imports(0).await;
+        assert_eq!(self.service.api.import(hotel(1), JOB).await.status, 201);
+        self.assert_imports(1).await;
+    }
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_committed_is_refused_and_may_be_sent_again() {
-    let setting = Setting::new().await;
-    assert_eq!(setting.import("job", Loss::Before).await, 503);
-    setting.assert_imports(0).await;
-    assert_eq!(setting.service.api.import(hotel(1), "job").await.status, 201);
-    setting.assert_imports(1).await;
+async fn what_was_not_committed_is_refused_and_may_be_sent_again(
+    #[values(Way::UnderLocks, Way::AtOnce)] way: Way,
+) {
+    let setting = Setting::new(way).await;
+    assert_eq!(setting.import(Loss::Before).await, (503, true));
+    setting.assert_not_recorded().await;
 }
 
 /// The month is opened by a transaction before that of the import.
@@ -68,43 +99,53 @@ async fn what_was_not_committed_is_refused_and_may_be_sent_again() {
 async fn a_month_whose_opening_was_lost_is_opened_the_next_time(
     #[values(Loss::Before, Loss::After)] loss: Loss,
 ) {
-    let setting = Setting::of_new_hotel().await;
-    assert_eq!(setting.import("job", loss).await, 503);
-    setting.assert_imports(0).await;
-    assert_eq!(setting.service.api.import(hotel(1), "job").await.status, 201);
-    setting.assert_imports(1).await;
+    let setting = Setting::of_new_hotel(Way::UnderLocks).await;
+    assert_eq!(setting.import(loss).await, (503, true));
+    setting.assert_not_recorded().await;
 }
 
 #[rstest]
+#[case(Way::UnderLocks, Loss::After)]
+#[case(Way::UnderLocks, Loss::Denied)]
+#[case(Way::AtOnce, Loss::After)]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_committed_is_acknowledged(#[values(Loss::After, Loss::Denied)] loss: Loss) {
-    let setting = Setting::new().await;
-    assert_eq!(setting.import("job", loss).await, 201);
+async fn what_was_committed_is_acknowledged(#[case] way: Way, #[case] loss: Loss) {
+    let setting = Setting::new(way).await;
+    assert_eq!(setting.import(loss).await, (201, true));
     setting.assert_imports(1).await;
     let metrics = setting.service.metrics().await;
     let counted = r#"plg_events_total{event_type="import_success",outcome="recorded"} 1"#;
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
-    assert_eq!(setting.service.api.import(hotel(1), "job").await.outcome(), "duplicate");
+    assert_eq!(setting.service.api.import(hotel(1), JOB).await.outcome(), "duplicate");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_still_under_way_is_waited_for() {
-    let setting = Setting::new().await;
+    let setting = Setting::new(Way::UnderLocks).await;
     let db = setting.database.connect().await;
     let deliver = async {
         assert_somebody_waits(&db).await;
-        setting.proxy.deliver();
+        setting.proxy.deliver().await;
     };
-    let (status, ()) = tokio::join!(setting.import("job", Loss::Meanwhile), deliver);
-    assert_eq!(status, 201);
+    let (answered, ()) = tokio::join!(setting.import(Loss::Late), deliver);
+    assert_eq!(answered, (201, true));
     setting.assert_imports(1).await;
+}
+
+/// As from a network that was cut for a while: the client has been told that nothing was recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_when_it_was_answered_is_not_recorded_any_more() {
+    let setting = Setting::new(Way::AtOnce).await;
+    assert_eq!(setting.import(Loss::Late).await, (503, true));
+    setting.proxy.deliver().await;
+    setting.assert_not_recorded().await;
 }
 
 /// The transaction stays open, and nobody can say yet what will become of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_nobody_answers_is_reported_in_time_as_unknown() {
-    let setting = Setting::new().await;
-    assert_eq!(setting.import("job", Loss::Silence).await, 503);
+    let setting = Setting::new(Way::UnderLocks).await;
+    assert_eq!(setting.import(Loss::Silence).await, (503, false));
     setting.assert_imports(0).await;
 }
 

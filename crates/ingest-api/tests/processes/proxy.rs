@@ -12,7 +12,7 @@ pub(crate) enum Loss {
     /// The statement never arrives.
     Before,
     /// The statement arrives when the client has long gone: when the test says so.
-    Meanwhile,
+    Late,
     /// The statement is done, and its answer does not arrive.
     After,
     /// The statement is done, and answered by an error, as Citus does when it loses a node then.
@@ -25,6 +25,7 @@ pub(crate) enum Loss {
 struct Plan {
     loss: Mutex<Option<(&'static str, Loss)>>,
     deliver: Notify,
+    delivered: Notify,
 }
 
 impl Plan {
@@ -78,14 +79,15 @@ impl Proxy {
         self.server_url.replace(server_of(&self.server_url), &self.address.to_string())
     }
 
-    /// The next statement with this in its text meets a loss, once.
+    /// The next statement with this in its text, or among its values, meets a loss, once.
     pub(crate) fn lose(&self, statement: &'static str, loss: Loss) {
         *self.plan.loss.lock().unwrap() = Some((statement, loss));
     }
 
-    /// Delivers the statement of a [`Loss::Meanwhile`].
-    pub(crate) fn deliver(&self) {
+    /// Delivers the statement of a [`Loss::Late`], until it is done.
+    pub(crate) async fn deliver(&self) {
         self.plan.deliver.notify_one();
+        self.plan.delivered.notified().await;
     }
 }
 
@@ -122,11 +124,12 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: Arc<Plan>) {
 async fn lose(loss: Loss, statement: &[u8], client: TcpStream, mut server: TcpStream, plan: &Plan) {
     match loss {
         Loss::Before => {}
-        Loss::Meanwhile => {
+        Loss::Late => {
             drop(client);
             plan.deliver.notified().await;
             server.write_all(statement).await.unwrap();
             server.read_u8().await.unwrap();
+            plan.delivered.notify_one();
         }
         Loss::After => {
             server.write_all(statement).await.unwrap();

@@ -176,7 +176,7 @@ pub struct Seat {
 }
 
 /// A decision that nobody has looked for gates for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Supposed {
     /// The decision holds if all of these are absent, and are inserted with it, each with the time at which it was
     /// passed. They close for ever. In key order.

@@ -14,9 +14,11 @@
 //! | whether others are at work | `pg_stat_activity` | `data_version` |
 
 mod activity;
+mod function;
 mod rows;
 
 pub(crate) use activity::activity;
+pub(crate) use function::Function;
 pub(crate) use rows::Rows;
 
 use plg_core::ids::HotelId;
@@ -81,20 +83,19 @@ impl Sql {
             rows.push_into_expression(values, &mut insert.parts);
             return insert.text(")");
         }
-        // SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
-        Self::insert_where(db, into, values, rows).text("true")
+        Self::insert_all(db, into, values, rows)
     }
 
-    /// Inserts as [`insert`](Self::insert) does, from a SELECT always, those of the rows that meet the condition with
-    /// which the caller goes on.
-    pub(crate) fn insert_where(
+    /// Inserts as [`insert`](Self::insert) does, and from a SELECT always.
+    pub(crate) fn insert_all(
         db: &impl ConnectionTrait,
         into: &str,
         values: &str,
         rows: Rows,
     ) -> Self {
         let select = format!("select {values} from ");
-        Self::insert_into(db, into).text(select).rows(rows).text(" where ")
+        // SQLite would read the ON of ON CONFLICT as a join's, were there no WHERE before it.
+        Self::insert_into(db, into).text(select).rows(rows).text(" where true")
     }
 
     fn insert_into(db: &impl ConnectionTrait, into: &str) -> Self {
@@ -121,18 +122,9 @@ impl Sql {
         if !look {
             return insert.text(format!(" on conflict ({id}, hotel_id) do nothing"));
         }
-        insert.text(" and ").absent(table, id, hotels)
-    }
-
-    /// A row's id and `hotel_id` are not in the table.
-    pub(crate) fn absent(
-        self,
-        table: &str,
-        id: &str,
-        hotels: impl Iterator<Item = HotelId>,
-    ) -> Self {
         let present = format!("{table} g where g.{id} = t.{id} and g.hotel_id = t.hotel_id");
-        self.text(format!("not exists (select from {present}"))
+        insert
+            .text(format!(" and not exists (select from {present}"))
             .of_one_hotel("g.hotel_id", hotels)
             .text(")")
     }

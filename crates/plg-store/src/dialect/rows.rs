@@ -105,6 +105,17 @@ impl Rows {
         parts.push(Part::Text(") as t".into()));
     }
 
+    /// The types of its columns, as arrays (PostgreSQL).
+    pub(super) fn array_types(&self) -> impl Iterator<Item = String> {
+        self.columns.iter().map(|column| format!("{}[]", column.sql_type))
+    }
+
+    /// Its columns, as arrays (PostgreSQL).
+    pub(super) fn into_arrays(self) -> impl Iterator<Item = Value> {
+        let array = |column: Column| Value::Array(column.kind, Some(Box::new(column.values)));
+        self.columns.into_iter().map(array)
+    }
+
     pub(super) fn push_values(self, parts: &mut Vec<Part>) {
         let mut text = String::from("(select ");
         for (index, column) in self.columns.iter().enumerate() {

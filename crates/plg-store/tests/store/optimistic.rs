@@ -294,9 +294,25 @@ async fn what_was_supposed_wrongly_is_no_error_in_the_log_of_the_server() {
         store.record(&[other]).await;
         let batch = [import(HOTEL, "1"), with_id(&click(HOTEL), "a"), import(hotel(2), "1")];
         assert_eq!(record(&store, &mut recorder, &batch).await.1, WRONG);
+        recorder.close().await.unwrap();
     }
+    // Nor is a connection that is in no transaction.
+    acquainted(&store).await.close().await.unwrap();
     let log = std::fs::read_to_string(cluster.socket_folder().join("log")).unwrap();
-    assert!(!log.contains("ERROR"), "{log}");
+    assert!(!log.contains("ERROR") && !log.contains("WARNING"), "{log}");
+}
+
+/// As where nobody may make anything, not even for the time of a session.
+#[tokio::test]
+async fn who_cannot_define_a_function_records_under_locks() {
+    let store = store().await;
+    store.db.execute_unprepared("drop extension plpgsql").await.unwrap();
+    let mut recorder = store.recorder().await;
+    for expected in [Outcome::Recorded, Outcome::Duplicate] {
+        let recorded = outcomes_of(&store, &mut recorder, &[import(HOTEL, "1")]).await;
+        assert_eq!(recorded, (vec![expected], None));
+    }
+    store.assert_balanced().await;
 }
 
 /// Promise 3, by recorders that all believe to know how much is left.

@@ -1,0 +1,43 @@
+//! Several statements that are sent as one, each with rows of its own, and undone together (PostgreSQL).
+
+use super::{Rows, Sql};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
+
+/// A function that a session defines for itself, and that is gone with it: whatever program runs has its own, of which
+/// the schema knows nothing. Its parameters are the columns of the rows, as arrays.
+#[derive(Debug)]
+pub(crate) struct Function {
+    definition: String,
+    call: String,
+}
+
+impl Function {
+    /// Whose body is the text, in which each of its values stands for the parameter at its place.
+    pub(crate) fn new(name: &str, returns: &str, rows: &[Rows], body: Sql) -> Self {
+        let types: Vec<_> = rows.iter().flat_map(Rows::array_types).collect();
+        let places: Vec<_> = (1..=types.len()).map(|place| format!("${place}")).collect();
+        let (types, places, body) = (types.join(", "), places.join(", "), body.statement().sql);
+        Self {
+            definition: format!(
+                "create or replace function pg_temp.{name}({types}) returns {returns} language plpgsql as $body$ \
+                 {body} $body$"
+            ),
+            call: format!("select pg_temp.{name}({places})"),
+        }
+    }
+
+    /// Defines it for this session.
+    pub(crate) async fn define(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        db.execute_unprepared(&self.definition).await.map(drop)
+    }
+
+    /// Calls it.
+    pub(crate) fn call(
+        &self,
+        db: &impl ConnectionTrait,
+        rows: impl IntoIterator<Item = Rows>,
+    ) -> Statement {
+        let values = rows.into_iter().flat_map(Rows::into_arrays);
+        Statement::from_sql_and_values(db.get_database_backend(), self.call.clone(), values)
+    }
+}
