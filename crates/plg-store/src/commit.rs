@@ -171,6 +171,9 @@ impl Recording<'_> {
     ) -> Result<Option<Written>, CommitError> {
         let guess = self.memory.guess(session.connection(), self.plans, now, commands);
         let Some((guess, write)) = before(deadline, guess).await? else { return Ok(None) };
+        if !self.memory.can_write(session, deadline).await? {
+            return Ok(None);
+        }
         match optimistic::write(session.connection(), write, deadline).await {
             Ok(Some(writer)) => {
                 let written = self.memory.held(guess, writer);
@@ -188,7 +191,7 @@ impl Recording<'_> {
             )) => Err(error.into()),
             Err(Unwritten::Refused(error)) => {
                 tracing::debug!(%error, "a batch is begun anew, under locks");
-                self.memory.wrong(commands);
+                self.memory.refused(commands);
                 before(deadline, session.roll_back()).await?;
                 Ok(None)
             }
@@ -249,8 +252,8 @@ pub enum CommitError {
     /// Nothing was written.
     #[error(transparent)]
     Failed(#[from] StoreError),
-    /// The connection died during COMMIT, or an error does not say what became of it. Drop it, and ask
-    /// [`was_committed`] on another.
+    /// The connection died during COMMIT, or while it was written without a lock first, or there was no answer in time, or
+    /// an error does not say what became of it. Drop it, and ask [`was_committed`] on another.
     #[error("the outcome of a commit is unknown: {cause}")]
     Unknown {
         /// What the driver said.
@@ -354,6 +357,10 @@ pub async fn was_committed(db: &DatabaseConnection, written: &Written) -> Result
         let txn = begin_write(db).await?;
         months::touch(&txn, event.hotel_id, event.month).await?;
         let stands = events::stands(&txn, event).await?;
+        if is_postgres(&txn) {
+            // What it is to keep out dies with the server: no standby has to know of it, which may be away.
+            txn.execute_unprepared("set local synchronous_commit = off").await?;
+        }
         txn.commit().await?;
         Ok::<bool, StoreError>(stands)
     };

@@ -7,7 +7,8 @@ use sea_orm::{DbErr, RuntimeErr, SqlxError};
 /// A failed operation.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database does not answer, or not in time. Nothing was written.
+    /// The database does not answer, or not in time. Nothing was written, unless it is the cause of a
+    /// [`CommitError::Unknown`](crate::CommitError::Unknown).
     #[error("database unavailable: {0}")]
     Unavailable(String),
     /// Another transaction stood in the way. Nothing was written; trying again will help.
@@ -73,7 +74,7 @@ impl From<DbErr> for StoreError {
 }
 
 /// Whether PostgreSQL has answered that it does not do it, and so has not: whoever is shut out at the end of a COMMIT is
-/// told of something fatal.
+/// told of something fatal. An error of class 08 is a pooler's that has lost the server.
 pub(crate) fn is_refusal(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
         error
@@ -82,7 +83,10 @@ pub(crate) fn is_refusal(error: &DbErr) -> bool {
     };
     let SqlxError::Database(error) = &**error else { return false };
     let error = error.try_downcast_ref::<PgDatabaseError>();
-    error.is_some_and(|error| error.severity() == PgSeverity::Error)
+    let is_refusal = |error: &PgDatabaseError| {
+        error.severity() == PgSeverity::Error && !error.code().starts_with("08")
+    };
+    error.is_some_and(is_refusal)
 }
 
 enum Meaning {

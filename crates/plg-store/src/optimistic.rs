@@ -13,6 +13,7 @@ use crate::commit::{Written, before};
 use crate::dialect::{Function, Rows, Sql};
 use crate::error::{StoreError, is_refusal};
 use crate::months::{self, Version, Writer};
+use crate::session::Session;
 use crate::{events, gates};
 use chrono::{DateTime, Utc};
 use plg_core::decide::{Batch, Decision, HotelState, Supposed};
@@ -44,8 +45,10 @@ pub(crate) struct Memory {
     hotels: HashMap<HotelId, Known>,
     pause: u32,
     last: Option<Supposition>,
-    /// What writes a batch, where the session has it.
+    /// What writes a batch, unless it cannot be had.
     write: Option<Function>,
+    /// Whether the session has that.
+    is_defined: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -78,26 +81,40 @@ pub(crate) enum Unwritten {
 impl Memory {
     /// Everything is recorded the careful way.
     pub(crate) fn none() -> Self {
-        Self { most: 0, hotels: HashMap::new(), pause: 0, last: None, write: None }
+        let (hotels, write) = (HashMap::new(), None);
+        Self { most: 0, hotels, pause: 0, last: None, write, is_defined: false }
     }
 
-    /// Of the hotels that are written on this connection, which is the only one of its pool. None, if it may not do what
-    /// has to be done.
-    pub(crate) async fn of_session(
-        db: &impl ConnectionTrait,
-        most: usize,
+    /// Of so many hotels at the most that are written on a connection.
+    pub(crate) fn of_at_most(most: usize, db: &impl ConnectionTrait) -> Self {
+        Self { most, write: Some(writer(db)), ..Self::none() }
+    }
+
+    /// Whether the session can [`write()`] a guess. Has it define what does, if it has not yet: a connection that only
+    /// asks for something changes nothing.
+    pub(crate) async fn can_write(
+        &mut self,
+        session: &mut Session,
         deadline: Instant,
-    ) -> Result<Self, StoreError> {
-        let write = writer(db);
-        match before(deadline, write.define(db)).await {
-            Ok(()) => Ok(Self { most, write: Some(write), ..Self::none() }),
-            Err(error @ StoreError::Unavailable(_)) => Err(error),
+    ) -> Result<bool, StoreError> {
+        if self.is_defined {
+            return Ok(true);
+        }
+        let Some(write) = &self.write else { return Ok(false) };
+        let define = async {
+            session.commit().await?;
+            write.define(session.connection()).await
+        };
+        match before(deadline, define).await {
+            Ok(()) => self.is_defined = true,
+            Err(error @ StoreError::Unavailable(_)) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "recording takes locks first, and is slower for it: a session has to be \
                     allowed to define a function for itself, by TEMPORARY on the database and PL/pgSQL");
-                Ok(Self::none())
+                self.write = None;
             }
         }
+        Ok(self.is_defined)
     }
 
     /// Another batch comes.
@@ -123,7 +140,7 @@ impl Memory {
         self.hotels.extend(learned.0.into_iter().map(|known| (known.state.hotel_id, known)));
     }
 
-    /// Decides a batch, supposing that it is new and its hotels as they are known, and says how to [`write`] it. If it
+    /// Decides a batch, supposing that it is new and its hotels as they are known, and says how to [`write()`] it. If it
     /// cannot be, its hotels are forgotten: they will be written the careful way.
     pub(crate) async fn guess(
         &mut self,
@@ -187,6 +204,12 @@ impl Memory {
         self.last = Some(Supposition::Wrong);
         self.pause = PAUSE;
         self.forget(commands);
+    }
+
+    /// The server has refused to write a guess. Perhaps this is another session than it was.
+    pub(crate) fn refused(&mut self, commands: &[Command]) {
+        self.is_defined = false;
+        self.wrong(commands);
     }
 
     fn forget(&mut self, commands: &[Command]) {

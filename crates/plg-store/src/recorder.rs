@@ -35,7 +35,7 @@ impl Recorder {
     /// recorded the careful way.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When the database cannot be asked whether it is distributed.
     pub async fn new(
         db: DatabaseConnection,
         plans: Arc<Plans>,
@@ -43,7 +43,7 @@ impl Recorder {
     ) -> Result<Self, StoreError> {
         let is_alone = is_postgres(&db) && !before(soon(), is_citus(&db)).await?;
         let memory = if is_alone && remembered_hotels > 0 {
-            Memory::of_session(&db, remembered_hotels, soon()).await?
+            Memory::of_at_most(remembered_hotels, &db)
         } else {
             Memory::none()
         };

@@ -106,7 +106,8 @@ async fn a_month_whose_opening_was_lost_is_opened_the_next_time(
 
 #[rstest]
 #[case(Way::UnderLocks, Loss::After)]
-#[case(Way::UnderLocks, Loss::Denied)]
+#[case::by_citus_that_lost_a_node(Way::UnderLocks, Loss::Denied("XX000"))]
+#[case::by_a_pooler_that_lost_the_server(Way::AtOnce, Loss::Denied("08006"))]
 #[case(Way::AtOnce, Loss::After)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_is_acknowledged(#[case] way: Way, #[case] loss: Loss) {

@@ -15,8 +15,8 @@ pub(crate) enum Loss {
     Late,
     /// The statement is done, and its answer does not arrive.
     After,
-    /// The statement is done, and answered by an error, as Citus does when it loses a node then.
-    Denied,
+    /// The statement is done, and answered by an error of this SQLSTATE.
+    Denied(&'static str),
     /// Nothing arrives any more in either direction, and nobody hangs up.
     Silence,
 }
@@ -108,8 +108,8 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: Arc<Plan>) {
             return;
         }
         if let Some(loss) = plan.loss_of(bytes) {
-            if loss == Loss::Denied {
-                deny(bytes, &mut client, &mut server).await;
+            if let Loss::Denied(code) = loss {
+                deny(bytes, code, &mut client, &mut server).await;
                 continue;
             }
             let bytes = bytes.to_vec();
@@ -137,13 +137,12 @@ async fn lose(loss: Loss, statement: &[u8], client: TcpStream, mut server: TcpSt
             drop(client);
         }
         Loss::Silence => std::future::pending().await,
-        Loss::Denied => unreachable!("the connection is not lost"),
+        Loss::Denied(_) => unreachable!("the connection is not lost"),
     }
 }
 
 /// Has the statement done, and answers with an error instead.
-async fn deny(statement: &[u8], client: &mut TcpStream, server: &mut TcpStream) {
-    const ERROR: &[u8] = b"SERROR\0VERROR\0CXX000\0Mcould not commit transaction for shard\0\0";
+async fn deny(statement: &[u8], code: &str, client: &mut TcpStream, server: &mut TcpStream) {
     /// Idle, outside of a transaction: the last message of every answer.
     const READY: &[u8] = b"Z\0\0\0\x05I";
 
@@ -152,7 +151,8 @@ async fn deny(statement: &[u8], client: &mut TcpStream, server: &mut TcpStream) 
     while !answer.ends_with(READY) {
         assert_ne!(server.read_buf(&mut answer).await.unwrap(), 0, "the server hangs up");
     }
-    let length = u32::try_from(ERROR.len() + size_of::<u32>()).unwrap();
-    let error = [b"E", length.to_be_bytes().as_slice(), ERROR, READY].concat();
+    let error = format!("SERROR\0VERROR\0C{code}\0Mit is not known what became of it\0\0");
+    let length = u32::try_from(error.len() + size_of::<u32>()).unwrap();
+    let error = [b"E", length.to_be_bytes().as_slice(), error.as_bytes(), READY].concat();
     client.write_all(&error).await.unwrap();
 }

@@ -26,9 +26,11 @@ impl Function {
         }
     }
 
-    /// Defines it for this session.
+    /// Defines it for this session, in a transaction of its own, which waits for no disk and no standby: it is gone with
+    /// the session, whatever becomes of that.
     pub(crate) async fn define(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        db.execute_unprepared(&self.definition).await.map(drop)
+        let wait_for_nothing = "select set_config('synchronous_commit', 'off', true)";
+        db.execute_unprepared(&format!("{wait_for_nothing}; {}", self.definition)).await.map(drop)
     }
 
     /// Calls it.
