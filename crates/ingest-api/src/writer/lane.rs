@@ -200,6 +200,7 @@ impl Lane {
         let mut results = Vec::with_capacity(commands.len());
         // The next one last.
         let mut parts = vec![commands];
+        let mut was_lost = false;
         while let Some(part) = parts.pop() {
             match self.try_commit(part).await {
                 Ok(answers) => {
@@ -221,6 +222,11 @@ impl Lane {
                     self.ask_who_is_kept(part.iter().map(Command::hotel_id).collect()).await;
                     let again = Box::pin(self.commit_free(part, lock_attempts - 1)).await;
                     results.extend(again);
+                }
+                // It was lost on its way, is not recorded and never will be; and there is a database again.
+                Err(WriteError::Unavailable) if self.recorder.is_some() && !was_lost => {
+                    was_lost = true;
+                    parts.push(part);
                 }
                 Err(WriteError::Store(error)) if part.len() == 1 => results.push(Err(error.into())),
                 Err(error) => {

@@ -59,9 +59,9 @@ impl Setting {
         Self { database, proxy, service, way }
     }
 
-    /// The status of an import that meets a loss when it is committed, and whether it is known what became of it.
-    async fn import(&self, loss: Loss) -> (u16, bool) {
-        self.proxy.lose(self.way.commit(), loss);
+    /// The status of an import that meets losses when it is committed, and whether it is known what became of it.
+    async fn import(&self, losses: &[Loss]) -> (u16, bool) {
+        self.proxy.lose(self.way.commit(), losses);
         let answer = tokio::time::timeout(ANSWER_DEADLINE, self.service.api.import(hotel(1), JOB));
         let answer = answer.await.expect("an answer in time");
         (answer.status, answer.code() != "outcome_unknown")
@@ -85,12 +85,13 @@ impl Setting {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_committed_is_refused_and_may_be_sent_again(
+async fn what_was_not_committed_is_recorded_once_more(
     #[values(Way::UnderLocks, Way::AtOnce)] way: Way,
 ) {
     let setting = Setting::new(way).await;
-    assert_eq!(setting.import(Loss::Before).await, (503, true));
-    setting.assert_not_recorded().await;
+    assert_eq!(setting.import(&[Loss::Before]).await, (201, true));
+    setting.assert_imports(1).await;
+    assert_eq!(setting.service.api.import(hotel(1), JOB).await.outcome(), "duplicate");
 }
 
 /// The month is opened by a transaction before that of the import.
@@ -100,7 +101,7 @@ async fn a_month_whose_opening_was_lost_is_opened_the_next_time(
     #[values(Loss::Before, Loss::After)] loss: Loss,
 ) {
     let setting = Setting::of_new_hotel(Way::UnderLocks).await;
-    assert_eq!(setting.import(loss).await, (503, true));
+    assert_eq!(setting.import(&[loss]).await, (503, true));
     setting.assert_not_recorded().await;
 }
 
@@ -112,7 +113,7 @@ async fn a_month_whose_opening_was_lost_is_opened_the_next_time(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_is_acknowledged(#[case] way: Way, #[case] loss: Loss) {
     let setting = Setting::new(way).await;
-    assert_eq!(setting.import(loss).await, (201, true));
+    assert_eq!(setting.import(&[loss]).await, (201, true));
     setting.assert_imports(1).await;
     let metrics = setting.service.metrics().await;
     let counted = r#"plg_events_total{event_type="import_success",outcome="recorded"} 1"#;
@@ -128,25 +129,32 @@ async fn a_commit_still_under_way_is_waited_for() {
         assert_somebody_waits(&db).await;
         setting.proxy.deliver().await;
     };
-    let (answered, ()) = tokio::join!(setting.import(Loss::Late), deliver);
+    let (answered, ()) = tokio::join!(setting.import(&[Loss::Late]), deliver);
     assert_eq!(answered, (201, true));
     setting.assert_imports(1).await;
 }
 
-/// As from a network that was cut for a while: the client has been told that nothing was recorded.
+/// As from a network that was cut for a while.
+#[rstest]
+#[case::of_what_was_recorded_once_more(&[Loss::Late], 201, 1)]
+#[case::of_what_was_refused(&[Loss::Late, Loss::Before], 503, 0)]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_arrives_when_it_was_answered_is_not_recorded_any_more() {
+async fn what_arrives_when_it_was_answered_is_not_recorded_any_more(
+    #[case] losses: &[Loss],
+    #[case] answered: u16,
+    #[case] recorded: i64,
+) {
     let setting = Setting::new(Way::AtOnce).await;
-    assert_eq!(setting.import(Loss::Late).await, (503, true));
+    assert_eq!(setting.import(losses).await, (answered, true));
     setting.proxy.deliver().await;
-    setting.assert_not_recorded().await;
+    setting.assert_imports(recorded).await;
 }
 
 /// The transaction stays open, and nobody can say yet what will become of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_nobody_answers_is_reported_in_time_as_unknown() {
     let setting = Setting::new(Way::UnderLocks).await;
-    assert_eq!(setting.import(Loss::Silence).await, (503, false));
+    assert_eq!(setting.import(&[Loss::Silence]).await, (503, false));
     setting.assert_imports(0).await;
 }
 

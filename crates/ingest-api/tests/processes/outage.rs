@@ -197,7 +197,7 @@ async fn a_read_that_nobody_answers_is_reported_in_time() {
     let service = Service::start(&proxy.url(), &[]);
     let usage = || service.api.request(Method::GET, &format!("/v1/hotels/{}/usage", hotel(1)));
 
-    proxy.lose("left join usage_monthly", Loss::Silence);
+    proxy.lose("left join usage_monthly", &[Loss::Silence]);
     assert_refused_in_time(usage()).await;
     assert_answered_in_time(usage()).await;
 }

@@ -1,5 +1,6 @@
 //! A proxy before PostgreSQL that loses the connection at a certain statement, or leads elsewhere.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,21 +24,19 @@ pub(crate) enum Loss {
 
 #[derive(Default)]
 struct Plan {
-    loss: Mutex<Option<(&'static str, Loss)>>,
+    losses: Mutex<(&'static str, VecDeque<Loss>)>,
     deliver: Notify,
     delivered: Notify,
 }
 
 impl Plan {
-    /// Whether the loss that is planned happens at these bytes. It is planned no more then.
+    /// Whether the loss that is planned next happens at these bytes. It is planned no more then.
     fn loss_of(&self, bytes: &[u8]) -> Option<Loss> {
-        let mut plan = self.loss.lock().unwrap();
-        let (statement, loss) = (*plan)?;
+        let mut plan = self.losses.lock().unwrap();
+        let (statement, losses) = &mut *plan;
+        losses.front()?;
         let is_it = bytes.windows(statement.len()).any(|window| window == statement.as_bytes());
-        is_it.then(|| {
-            *plan = None;
-            loss
-        })
+        if is_it { losses.pop_front() } else { None }
     }
 }
 
@@ -79,9 +78,9 @@ impl Proxy {
         self.server_url.replace(server_of(&self.server_url), &self.address.to_string())
     }
 
-    /// The next statement with this in its text, or among its values, meets a loss, once.
-    pub(crate) fn lose(&self, statement: &'static str, loss: Loss) {
-        *self.plan.loss.lock().unwrap() = Some((statement, loss));
+    /// The next statements with this in their text, or among their values, meet these losses, one each.
+    pub(crate) fn lose(&self, statement: &'static str, losses: &[Loss]) {
+        *self.plan.losses.lock().unwrap() = (statement, losses.iter().copied().collect());
     }
 
     /// Delivers the statement of a [`Loss::Late`], until it is done.

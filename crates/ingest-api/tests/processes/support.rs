@@ -56,6 +56,17 @@ impl Service {
         Api::new(self.process.metrics_address).text("/metrics").await
     }
 
+    /// Batches whose connection was lost, whatever became of them.
+    pub(crate) async fn lost_batches(&self) -> usize {
+        let metrics = self.metrics().await;
+        let of = |outcome| {
+            let name = format!("plg_writer_batches_total{{outcome=\"{outcome}\"}} ");
+            let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+            count.expect("always there").parse::<usize>().unwrap()
+        };
+        of("failed") + of("unknown")
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         block_in_place(|| self.process.signal(signal));
     }
