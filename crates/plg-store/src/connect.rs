@@ -13,6 +13,7 @@ use sea_orm::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long to wait for a new connection, or for a free one of a pool.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
@@ -162,8 +163,16 @@ pub(crate) async fn connect_server(
         .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>);
     // The driver sleeps between its attempts, and wakes too late.
-    let connection = tokio::time::timeout(CONNECT_DEADLINE, Database::connect(options)).await;
-    connection.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
+    answer_by(Instant::now() + CONNECT_DEADLINE, Database::connect(options)).await
+}
+
+/// What `work` answers, if it does by then, or that it does not.
+pub(crate) async fn answer_by<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, DbErr> {
+    let answer = tokio::time::timeout_at(deadline, work).await;
+    answer.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
 /// The statements with which a session of PostgreSQL begins. Sent with its opening, as options, poolers would refuse
@@ -238,8 +247,7 @@ pub async fn plan_anew(db: &DatabaseConnection) -> Result<(), DbErr> {
         return Ok(());
     }
     let discard = db.execute_unprepared("discard plans");
-    let discarded = tokio::time::timeout(CONNECT_DEADLINE, discard).await;
-    discarded.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))).map(drop)
+    answer_by(Instant::now() + CONNECT_DEADLINE, discard).await.map(drop)
 }
 
 /// Begins a transaction that will write.

@@ -10,6 +10,7 @@
 //! undone by the function itself, without an error in the server's log, and recorded the careful way.
 
 use crate::commit::{Written, before};
+use crate::connect::answer_by;
 use crate::dialect::{Function, Rows, Sql};
 use crate::error::{StoreError, is_refusal};
 use crate::months::{self, Version, Writer};
@@ -20,7 +21,7 @@ use plg_core::decide::{Batch, Decision, HotelState, Supposed};
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnAcquireErr, ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, Statement};
 use std::collections::{BTreeSet, HashMap};
 use tokio::time::Instant;
 
@@ -275,8 +276,7 @@ pub(crate) async fn write(
         let writer: Option<i64> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
         Ok(writer.map(Writer::number))
     };
-    let called = tokio::time::timeout_at(deadline, call).await;
-    called.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))).map_err(|error| {
+    answer_by(deadline, call).await.map_err(|error| {
         let why = if is_refusal(&error) { Unwritten::Refused } else { Unwritten::Unanswered };
         why(error.into())
     })

@@ -12,7 +12,7 @@ use plg_core::decide::Answer;
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -77,13 +77,13 @@ impl Recorder {
     /// When the database does not answer: drop the connection then.
     pub async fn rest(&mut self) -> Result<(), DbErr> {
         let Some(session) = &mut self.session else { return Ok(()) };
-        in_time(session.commit()).await
+        connect::answer_by(soon(), session.commit()).await
     }
 
     /// The connection is back in its pool, for others to take.
     async fn release(&mut self) -> Result<(), DbErr> {
         let Some(session) = self.session.take() else { return Ok(()) };
-        in_time(session.release()).await
+        connect::answer_by(soon(), session.release()).await
     }
 
     /// As [`connect::plan_anew`]. What is remembered is forgotten, too: transactions are numbered anew after four
@@ -132,11 +132,6 @@ impl Recorder {
         let released = self.release().await;
         self.db.close().await.and(released)
     }
-}
-
-async fn in_time(work: impl Future<Output = Result<(), DbErr>>) -> Result<(), DbErr> {
-    let done = tokio::time::timeout(TRANSACTION_DEADLINE, work).await;
-    done.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
 }
 
 fn soon() -> Instant {

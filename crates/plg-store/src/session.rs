@@ -6,7 +6,8 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbE
 /// A connection, within a transaction or not (PostgreSQL).
 ///
 /// A pool asks each connection that it gets back whether it is well, and lends none but in a transaction. So this is one
-/// to the driver for as long as it is kept: its COMMIT and BEGIN are statements like others.
+/// to the driver for as long as it is kept: its COMMIT and BEGIN are statements like others. On SQLite none is kept, and so
+/// each is in a transaction.
 #[derive(Debug)]
 pub(crate) struct Session {
     txn: DatabaseTransaction,

@@ -56,7 +56,7 @@ impl Service {
         Api::new(self.process.metrics_address).text("/metrics").await
     }
 
-    /// Batches whose connection was lost, whatever became of them.
+    /// Batches that were not committed at the first attempt, or not known to be, whatever became of them.
     pub(crate) async fn lost_batches(&self) -> usize {
         let metrics = self.metrics().await;
         let of = |outcome| {
