@@ -50,9 +50,7 @@ fi
 cargo build --workspace --bins --locked
 cargo test --workspace --locked
 say "the programs as they are shipped"
-# But for link-time optimisation: on two slow cores that takes minutes, and these tests see nothing of it.
-CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-    cargo build --release --locked -p ingest-api -p rollup-worker -p migrations --bins
+cargo build --release --locked -p ingest-api -p rollup-worker -p migrations --bins
 PLG_PROGRAMS=$PWD/target/release cargo test --locked -p plg-testkit --test deployed
 say "the HTTP contract, by Schemathesis"
 target/debug/contract --schemathesis target/python/bin/st
