@@ -57,7 +57,7 @@ ALERT_FAULTS = [
     ("all replicas are down", "for: 3m", "for: 8m"),
     ("one of two replicas is down", "== 0\n        for: 10m", "== 1\n        for: 10m"),
     ("no replica is ready", 'status="200"}[2m', 'status="503"}[2m'),
-    ("one of two lanes is dead", "plg_writer_lanes_alive > 0", "plg_writer_lanes_alive > 1"),
+    ("one of two lanes is dead", "lanes_alive > 0", "lanes_alive > 1"),
     ("a COMMIT is lost", "or sum(plg_writer_batches_total", "or sum(plg_writer_batches"),
     ("a COMMIT is lost", "offset 15m", "offset 45m"),
     ("slow reads and one slow write are not slow writes", 'method=~"POST|PUT|DELETE"', 'method=~".*"'),

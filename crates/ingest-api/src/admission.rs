@@ -1,6 +1,6 @@
 //! Who may wait: as many as are served in the time that one may wait.
 //!
-//! At the entrance of each lane, for events, and at that of the service, for requests.
+//! At the entrance of a queue, for events, and at that of the service, for requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// So many jobs may wait whatever the pace: a handful of large arrays is no crowd.
 const JOBS_ALWAYS: usize = 16;
 
-/// How many may wait. A job is one or several of what is counted: a lane's jobs have events.
+/// How many may wait. A job is one or several of what is counted: a queue's jobs have events.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// How long one may wait.

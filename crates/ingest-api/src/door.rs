@@ -1,7 +1,7 @@
 //! The way in: how many requests are in hand.
 //!
 //! A request is in hand from when its body has arrived until its answer is made, wherever it waits meanwhile:
-//! in a lane, for a read, or for the thread that serves it, of which no lane knows. What would wait longer than
+//! for a lane, for a read, or for the thread that serves it, of which no lane knows. What would wait longer than
 //! `server.max_wait_ms` is refused before its body is understood. A body that arrives slowly is not in hand:
 //! whoever sends a thousand of them keeps nobody out.
 

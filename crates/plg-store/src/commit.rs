@@ -8,7 +8,7 @@ use crate::connect::{begin_write, is_postgres};
 use crate::dialect::{Sql, execute_all};
 use crate::error::StoreError;
 use crate::months::Missing;
-use crate::optimistic::{self, Learned, Memory, Unwritten};
+use crate::optimistic::{self, Learned, Optimist, Unwritten};
 use crate::session::Session;
 use crate::{events, gates, months, seats};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -81,8 +81,8 @@ pub async fn record_batch(
     now: impl Fn() -> DateTime<Utc>,
     commands: &[Command],
 ) -> Result<Vec<Answer>, CommitError> {
-    let memory = &mut Memory::none();
-    Recording { db, plans, kept: None, memory }.run(now, commands).await
+    let optimist = &mut Optimist::never();
+    Recording { db, plans, kept: None, optimist }.run(now, commands).await
 }
 
 /// A batch on its way, with the connection that it is recorded on.
@@ -91,7 +91,7 @@ pub(crate) struct Recording<'a> {
     pub(crate) plans: &'a Plans,
     /// Where the connection is kept for the next batch, if it is.
     pub(crate) kept: Option<&'a mut Option<Session>>,
-    pub(crate) memory: &'a mut Memory,
+    pub(crate) optimist: &'a mut Optimist,
 }
 
 impl Recording<'_> {
@@ -139,7 +139,7 @@ impl Recording<'_> {
         match self.suppose(&mut session, now, commands, deadline).await {
             Ok(None) => {}
             Ok(Some(written)) => {
-                self.memory.learn(written.learned);
+                self.optimist.learn(written.learned);
                 if let Some(kept) = &mut self.kept {
                     **kept = Some(session);
                 }
@@ -169,21 +169,21 @@ impl Recording<'_> {
         commands: &[Command],
         deadline: Instant,
     ) -> Result<Option<Written>, CommitError> {
-        let guess = self.memory.guess(session.connection(), self.plans, now, commands);
+        let guess = self.optimist.guess(session.connection(), self.plans, now, commands);
         let Some((guess, write)) = before(deadline, guess).await? else { return Ok(None) };
-        if !self.memory.can_write(session, deadline).await? {
+        if !self.optimist.can_write(session, deadline).await? {
             return Ok(None);
         }
         match optimistic::write(session.connection(), write, deadline).await {
             Ok(Some(writer)) => {
-                let written = self.memory.held(guess, writer);
+                let written = self.optimist.held(guess, writer);
                 match before(deadline, session.commit()).await {
                     Ok(()) => Ok(Some(written)),
                     Err(cause) => Err(self.uncommitted(cause, written)),
                 }
             }
             Ok(None) => {
-                self.memory.wrong(commands);
+                self.optimist.wrong(commands);
                 Ok(None)
             }
             Err(Unwritten::Refused(
@@ -191,7 +191,7 @@ impl Recording<'_> {
             )) => Err(error.into()),
             Err(Unwritten::Refused(error)) => {
                 tracing::debug!(%error, "a batch is begun anew, under locks");
-                self.memory.refused(commands);
+                self.optimist.refused(commands);
                 before(deadline, session.roll_back()).await?;
                 Ok(None)
             }
@@ -219,7 +219,7 @@ impl Recording<'_> {
     fn uncommitted(&mut self, cause: StoreError, written: Written) -> CommitError {
         match cause {
             StoreError::Unavailable(_) | StoreError::Database(_) => {
-                self.memory.clear();
+                self.optimist.clear();
                 CommitError::Unknown { cause, written }
             }
             cause => cause.into(),
@@ -235,7 +235,7 @@ impl Recording<'_> {
     ) -> CommitError {
         match error {
             CommitError::Failed(StoreError::Unavailable(_)) | CommitError::Unknown { .. } => {
-                self.memory.clear();
+                self.optimist.clear();
                 error
             }
             CommitError::Failed(_) => match before(deadline, session.release()).await {

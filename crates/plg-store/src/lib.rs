@@ -53,5 +53,5 @@ pub mod usage;
 pub use commit::{CommitError, record, record_batch};
 pub use connect::DatabaseUrl;
 pub use error::StoreError;
-pub use optimistic::Supposition;
+pub use optimistic::{HotelMemory, Supposition};
 pub use recorder::Recorder;

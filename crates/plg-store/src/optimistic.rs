@@ -1,4 +1,4 @@
-//! Recording without a lock first (PostgreSQL): a connection remembers the hotels that it wrote last, decides by that,
+//! Recording without a lock first (PostgreSQL): a process remembers the hotels that it wrote last, decides by that,
 //! supposing that nobody has sent any of the batch before, and the write itself says whether all of it is true.
 //!
 //! PostgreSQL notes in each row which transaction has written it. Where that is still the one that is remembered of a
@@ -21,8 +21,9 @@ use plg_core::decide::{Batch, Decision, HotelState, Supposed};
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 /// Batches that are recorded the careful way behind one that was tried in vain: where others write the same hotels, or
@@ -38,12 +39,31 @@ pub enum Supposition {
     Wrong,
 }
 
-/// The hotels that a connection knows.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    /// So many at the most.
+/// Hotels as they were written last, by whichever of the recorders that share it. They need the same plans: limits are
+/// remembered, too. Where two of them write a hotel at the same time, one supposes wrongly.
+#[derive(Debug, Default)]
+pub struct HotelMemory {
+    /// So many hotels at the most.
     most: usize,
-    hotels: HashMap<HotelId, Known>,
+    known: Mutex<KnownHotels>,
+}
+
+#[derive(Debug, Default)]
+struct KnownHotels {
+    server: Server,
+    by_id: HashMap<HotelId, Known>,
+}
+
+/// A PostgreSQL server, from its start to its end: when it began, in microseconds. Another, to which a service is sent
+/// after a failover, may number other transactions alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Server(i64);
+
+/// What a connection has to know to record without a lock first.
+#[derive(Debug)]
+pub(crate) struct Optimist {
+    memory: Arc<HotelMemory>,
+    server: Server,
     pause: u32,
     last: Option<Supposition>,
     /// What writes a batch, unless it cannot be had.
@@ -79,16 +99,65 @@ pub(crate) enum Unwritten {
     Unanswered(StoreError),
 }
 
-impl Memory {
-    /// Everything is recorded the careful way.
-    pub(crate) fn none() -> Self {
-        let (hotels, write) = (HashMap::new(), None);
-        Self { most: 0, hotels, pause: 0, last: None, write, is_defined: false }
+impl HotelMemory {
+    /// Remembers so many hotels at the most; where that is none, everything is recorded under locks.
+    #[must_use]
+    pub fn of_at_most(most: usize) -> Self {
+        Self { most, known: Mutex::default() }
     }
 
-    /// Of so many hotels at the most that are written on a connection.
-    pub(crate) fn of_at_most(most: usize, db: &impl ConnectionTrait) -> Self {
-        Self { most, write: Some(writer(db)), ..Self::none() }
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.known.lock().unwrap().by_id.len()
+    }
+}
+
+impl Server {
+    /// At the other end of a connection.
+    pub(crate) async fn of(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
+        let question =
+            "select cast(extract(epoch from pg_postmaster_start_time()) * 1000000 as bigint)";
+        let row = db.query_one_raw(Sql::new(db, question).statement()).await?;
+        row.map_or(Ok(0), |row| row.try_get_by_index(0)).map(Self)
+    }
+}
+
+impl Optimist {
+    /// Records everything under locks.
+    pub(crate) fn never() -> Self {
+        let (memory, server) = (Arc::default(), Server::default());
+        Self { memory, server, pause: 0, last: None, write: None, is_defined: false }
+    }
+
+    /// On a connection with this server, if hotels may be remembered.
+    pub(crate) fn on(db: &impl ConnectionTrait, server: Server, memory: Arc<HotelMemory>) -> Self {
+        let write = (memory.most > 0).then(|| writer(db));
+        Self { memory, server, write, ..Self::never() }
+    }
+
+    /// What is remembered of this server.
+    fn known(&self) -> MutexGuard<'_, KnownHotels> {
+        let mut known = self.memory.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.server != self.server {
+            *known = KnownHotels { server: self.server, by_id: HashMap::new() };
+        }
+        known
+    }
+
+    pub(crate) fn clear(&self) {
+        self.known().by_id.clear();
+    }
+
+    pub(crate) fn learn(&self, learned: Learned) {
+        let learned = learned.0.into_iter().map(|known| (known.state.hotel_id, known));
+        self.known().by_id.extend(learned);
+    }
+
+    fn forget(&self, commands: &[Command]) {
+        let mut known = self.known();
+        for command in commands {
+            known.by_id.remove(&command.hotel_id());
+        }
     }
 
     /// Whether the session can [`write()`] a guess. Has it define what does, if it has not yet: a connection that only
@@ -128,19 +197,6 @@ impl Memory {
         self.last
     }
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.hotels.len()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.hotels.clear();
-    }
-
-    pub(crate) fn learn(&mut self, learned: Learned) {
-        self.hotels.extend(learned.0.into_iter().map(|known| (known.state.hotel_id, known)));
-    }
-
     /// Decides a batch, supposing that it is new and its hotels as they are known, and says how to [`write()`] it. If it
     /// cannot be, its hotels are forgotten: they will be written the careful way.
     pub(crate) async fn guess(
@@ -157,7 +213,7 @@ impl Memory {
         let is_paused = self.pause > 0;
         self.pause = self.pause.saturating_sub(1);
         let may_be_new = commands.iter().all(Command::is_once_only);
-        let guess = if is_paused || !may_be_new || hotels.len() > self.most {
+        let guess = if is_paused || !may_be_new || hotels.len() > self.memory.most {
             None
         } else {
             self.suppose(db, plans, now, (&hotels, commands)).await?
@@ -176,12 +232,15 @@ impl Memory {
         (hotels, commands): (&BTreeSet<HotelId>, &[Command]),
     ) -> Result<Option<(Guess, Statement)>, StoreError> {
         self.look(db, plans, hotels).await?;
-        let known: Vec<_> = hotels.iter().filter_map(|hotel| self.hotels.get(hotel)).collect();
+        let known: Vec<Known> = {
+            let known = self.known();
+            hotels.iter().filter_map(|hotel| known.by_id.get(hotel)).cloned().collect()
+        };
         if known.len() < hotels.len() || known.iter().any(|known| known.is_due(now)) {
             return Ok(None);
         }
-        let states = known.iter().map(|known| known.state.clone()).collect();
-        let versions: Vec<_> = known.iter().map(|known| known.version).collect();
+        let (states, versions): (Vec<_>, Vec<_>) =
+            known.into_iter().map(|Known { state, version }| (state, version)).unzip();
         let Some(supposed) = Batch::new(now, states, commands)?.suppose_new()? else {
             self.pause = PAUSE;
             return Ok(None);
@@ -213,27 +272,28 @@ impl Memory {
         self.wrong(commands);
     }
 
-    fn forget(&mut self, commands: &[Command]) {
-        for command in commands {
-            self.hotels.remove(&command.hotel_id());
+    /// Those of the hotels that are not known. If there is no room for them, all others are forgotten.
+    fn make_room(&self, hotels: &BTreeSet<HotelId>) -> BTreeSet<HotelId> {
+        let known = &mut self.known().by_id;
+        let is_unknown = |hotel: &HotelId| !known.contains_key(hotel);
+        let unknown: BTreeSet<_> = hotels.iter().copied().filter(is_unknown).collect();
+        if known.len() + unknown.len() <= self.memory.most {
+            return unknown;
         }
+        known.clear();
+        hotels.clone()
     }
 
     /// Gets to know those of the hotels that are not known, if they have an open month.
     async fn look(
-        &mut self,
+        &self,
         db: &impl ConnectionTrait,
         plans: &Plans,
         hotels: &BTreeSet<HotelId>,
     ) -> Result<(), StoreError> {
-        let is_unknown = |hotel: &HotelId| !self.hotels.contains_key(hotel);
-        let mut unknown: BTreeSet<_> = hotels.iter().copied().filter(is_unknown).collect();
+        let unknown = self.make_room(hotels);
         if unknown.is_empty() {
             return Ok(());
-        }
-        if self.hotels.len() + unknown.len() > self.most {
-            self.clear();
-            unknown.clone_from(hotels);
         }
         let found = months::look(db, plans, &unknown).await?;
         let found = found.into_iter().map(|(state, version)| Known { state, version }).collect();

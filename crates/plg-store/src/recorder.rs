@@ -4,7 +4,7 @@ use crate::commit::{CommitError, Recording, TRANSACTION_DEADLINE, Written, befor
 use crate::connect::{self, begin_write, is_postgres};
 use crate::error::StoreError;
 use crate::months;
-use crate::optimistic::{Memory, Supposition};
+use crate::optimistic::{HotelMemory, Optimist, Server, Supposition};
 use crate::partitions::is_citus;
 use crate::session::Session;
 use chrono::{DateTime, Utc};
@@ -21,39 +21,37 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Recorder {
     db: DatabaseConnection,
-    /// For good: limits are remembered with their hotels.
     plans: Arc<Plans>,
     /// Kept from the last batch (PostgreSQL). In a transaction, if that has locked something: BEGIN is a round trip, and
     /// goes with its COMMIT.
     session: Option<Session>,
-    memory: Memory,
+    optimist: Optimist,
 }
 
 impl Recorder {
-    /// On a connection of its own, which remembers so many hotels that it wrote last (PostgreSQL): as long as nobody
-    /// else writes them, a batch is one round trip instead of four. With none, or where tables are distributed, all is
-    /// recorded the careful way.
+    /// On a connection of its own. For hotels that are remembered, as long as nobody else writes them, a batch is one round
+    /// trip instead of four (PostgreSQL). Where none may be, or tables are distributed, all is recorded under locks.
     ///
     /// # Errors
     /// When the database cannot be asked whether it is distributed.
     pub async fn new(
         db: DatabaseConnection,
         plans: Arc<Plans>,
-        remembered_hotels: usize,
+        memory: Arc<HotelMemory>,
     ) -> Result<Self, StoreError> {
         let is_alone = is_postgres(&db) && !before(soon(), is_citus(&db)).await?;
-        let memory = if is_alone && remembered_hotels > 0 {
-            Memory::of_at_most(remembered_hotels, &db)
+        let optimist = if is_alone {
+            Optimist::on(&db, before(soon(), Server::of(&db)).await?, memory)
         } else {
-            Memory::none()
+            Optimist::never()
         };
-        Ok(Self { db, plans, session: None, memory })
+        Ok(Self { db, plans, session: None, optimist })
     }
 
     /// What became of the last batch, if it was recorded without locks first.
     #[must_use]
     pub const fn supposition(&self) -> Option<Supposition> {
-        self.memory.last()
+        self.optimist.last()
     }
 
     /// As [`record_batch`](crate::record_batch). On PostgreSQL the transaction of the next batch may be begun with that:
@@ -66,9 +64,9 @@ impl Recorder {
         now: impl Fn() -> DateTime<Utc>,
         commands: &[Command],
     ) -> Result<Vec<Answer>, CommitError> {
-        let Self { db, plans, session, memory } = self;
-        memory.begin();
-        Recording { db, plans, kept: Some(session), memory }.run(now, commands).await
+        let Self { db, plans, session, optimist } = self;
+        optimist.begin();
+        Recording { db, plans, kept: Some(session), optimist }.run(now, commands).await
     }
 
     /// Leaves no transaction open.
@@ -93,7 +91,7 @@ impl Recorder {
     /// As [`connect::plan_anew`].
     pub async fn plan_anew(&mut self) -> Result<(), DbErr> {
         self.release().await?;
-        self.memory.clear();
+        self.optimist.clear();
         connect::plan_anew(&self.db).await
     }
 
@@ -145,26 +143,58 @@ mod tests {
     use plg_testkit::commands::{click, hotel};
     use plg_testkit::{Backend, TestDatabase};
 
+    /// Another server numbers its transactions anew, or goes on from an earlier one.
+    #[tokio::test]
+    async fn what_is_remembered_of_a_server_counts_nowhere_else() {
+        let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+        let plans = Arc::new(database.settings().plans);
+        let memory = Arc::new(HotelMemory::of_at_most(10));
+        let connect = async || {
+            let db = single(&database.url().parse().unwrap(), Planning::Keyed).await.unwrap();
+            Recorder::new(db, Arc::clone(&plans), Arc::clone(&memory)).await.unwrap()
+        };
+        let mut recorders = [connect().await, connect().await];
+        let elsewhere = Server::default();
+        recorders[1].optimist = Optimist::on(&recorders[1].db, elsewhere, Arc::clone(&memory));
+        for (recorder, hotels) in [(0, [1, 2]), (1, [3, 4]), (0, [1, 3])] {
+            let commands: Vec<_> = hotels.iter().map(|of| click(hotel(*of))).collect();
+            recorders[recorder].record(Utc::now, &commands).await.unwrap();
+            assert_eq!(memory.len(), 2, "{hotels:?}");
+        }
+    }
+
     /// So many hotels are remembered, and no more; none where none may be, and behind [`Recorder::plan_anew`].
     #[tokio::test]
     async fn memory_is_bounded() {
         let database = TestDatabase::on_one_machine(Backend::Postgres).await;
         let plans = Arc::new(database.settings().plans);
         let connect = async || single(&database.url().parse().unwrap(), Planning::Keyed).await;
-        let mut recorder =
-            Recorder::new(connect().await.unwrap(), Arc::clone(&plans), 2).await.unwrap();
-        for (hotels, remembered) in
-            [(&[1][..], 1), (&[2], 2), (&[3], 1), (&[1, 3], 2), (&[1, 2, 3], 0), (&[2], 1)]
-        {
-            let batch: Vec<_> = hotels.iter().map(|of| click(hotel(*of))).collect();
-            recorder.record(Utc::now, &batch).await.unwrap();
-            assert_eq!(recorder.memory.len(), remembered, "{hotels:?}");
+        let memory = Arc::new(HotelMemory::of_at_most(2));
+        let mut recorders = Vec::new();
+        for _ in 0..2 {
+            let db = connect().await.unwrap();
+            let recorder = Recorder::new(db, Arc::clone(&plans), Arc::clone(&memory)).await;
+            recorders.push(recorder.unwrap());
         }
-        recorder.plan_anew().await.unwrap();
-        assert_eq!(recorder.memory.len(), 0);
+        for (recorder, batch, remembered) in [
+            (0, &[1][..], 1),
+            (1, &[2], 2),
+            (1, &[3], 1),
+            (0, &[1, 3], 2),
+            (0, &[1, 2, 3], 0),
+            (1, &[2], 1),
+        ] {
+            let commands: Vec<_> = batch.iter().map(|of| click(hotel(*of))).collect();
+            recorders[recorder].record(Utc::now, &commands).await.unwrap();
+            assert_eq!(memory.len(), remembered, "{batch:?}");
+        }
+        recorders[0].plan_anew().await.unwrap();
+        assert_eq!(memory.len(), 0);
 
-        let mut recorder = Recorder::new(connect().await.unwrap(), plans, 0).await.unwrap();
+        let memory = Arc::new(HotelMemory::of_at_most(0));
+        let db = connect().await.unwrap();
+        let mut recorder = Recorder::new(db, plans, Arc::clone(&memory)).await.unwrap();
         recorder.record(Utc::now, &[click(hotel(1))]).await.unwrap();
-        assert_eq!((recorder.memory.len(), recorder.supposition()), (0, None));
+        assert_eq!((memory.len(), recorder.supposition()), (0, None));
     }
 }

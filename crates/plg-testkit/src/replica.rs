@@ -8,7 +8,7 @@ use plg_core::event::Command;
 use plg_core::plan::Plans;
 use plg_store::commit::{CommitError, Written, was_committed};
 use plg_store::connect::{self, Planning};
-use plg_store::{DatabaseUrl, Recorder, StoreError};
+use plg_store::{DatabaseUrl, HotelMemory, Recorder, StoreError};
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 50;
 pub struct Replica {
     url: DatabaseUrl,
     plans: Arc<Plans>,
-    remembered_hotels: usize,
+    memory: Arc<HotelMemory>,
     connection: DatabaseConnection,
     recorder: Recorder,
 }
@@ -33,10 +33,10 @@ impl Replica {
     pub async fn new(database: &TestDatabase) -> Self {
         let settings = database.settings();
         let url = settings.database.url;
-        let remembered_hotels = settings.writer.remembered_hotels;
+        let memory = Arc::new(HotelMemory::of_at_most(settings.writer.remembered_hotels));
         let plans = Arc::new(settings.plans);
-        let (connection, recorder) = open(&url, &plans, remembered_hotels).await.expect("connects");
-        Self { url, plans, remembered_hotels, connection, recorder }
+        let (connection, recorder) = open(&url, &plans, &memory).await.expect("connects");
+        Self { url, plans, memory, connection, recorder }
     }
 
     /// Records a batch. If the database was too slow, nothing was written, and it is sent again.
@@ -85,7 +85,7 @@ impl Replica {
 
     async fn reconnect(&mut self) {
         for _ in 0..ATTEMPTS {
-            if let Ok(opened) = open(&self.url, &self.plans, self.remembered_hotels).await {
+            if let Ok(opened) = open(&self.url, &self.plans, &self.memory).await {
                 (self.connection, self.recorder) = opened;
                 return;
             }
@@ -97,9 +97,9 @@ impl Replica {
 async fn open(
     url: &DatabaseUrl,
     plans: &Arc<Plans>,
-    remembered_hotels: usize,
+    memory: &Arc<HotelMemory>,
 ) -> Result<(DatabaseConnection, Recorder), StoreError> {
     let connection = connect::single(url, Planning::Keyed).await?;
-    let recorder = Recorder::new(connection.clone(), Arc::clone(plans), remembered_hotels).await?;
+    let recorder = Recorder::new(connection.clone(), Arc::clone(plans), Arc::clone(memory)).await?;
     Ok((connection, recorder))
 }

@@ -1,6 +1,6 @@
 //! `/metrics`, on a port of its own: it is not for those who call the API.
 
-use super::{ConnectionLabels, LaneLabels, Metrics, rollups};
+use super::{ConnectionLabels, Metrics, QueueLabels, rollups};
 use crate::app::State;
 use crate::problem::{Code, Problem};
 use actix_web::dev::Server;
@@ -47,13 +47,14 @@ async fn scrape(
 
 async fn look(metrics: &Metrics, state: &State) {
     let writer = &state.writer;
-    for (lane, (queued, limit)) in (0..).zip(writer.queued().zip(writer.queue_limits())) {
-        metrics.queued.get_or_create(&LaneLabels { lane }).set(signed(queued));
-        metrics.queue_limits.get_or_create(&LaneLabels { lane }).set(signed(limit));
+    for (queue, (queued, limit)) in (0..).zip(writer.queued().zip(writer.queue_limits())) {
+        metrics.queued.get_or_create(&QueueLabels { queue }).set(signed(queued));
+        metrics.queue_limits.get_or_create(&QueueLabels { queue }).set(signed(limit));
     }
     metrics.in_hand.set(signed(state.door.in_hand()));
     metrics.in_hand_limit.set(signed(state.door.limit()));
-    metrics.lanes_alive.set(signed(state.writer.lanes_alive()));
+    metrics.lanes.set(signed(writer.lanes()));
+    metrics.lanes_alive.set(signed(writer.lanes_alive()));
     metrics.draining.set(i64::from(state.drain.is_draining()));
     let lost = u64::try_from(logging::lines_lost()).unwrap_or(u64::MAX);
     metrics.log_lines_lost.inner().store(lost, Ordering::Relaxed);

@@ -41,8 +41,8 @@ struct EventLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LaneLabels {
-    lane: u32,
+struct QueueLabels {
+    queue: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -101,11 +101,12 @@ pub(crate) struct Metrics {
     optimistic_batches: Family<BatchLabels, Counter>,
     batch_events: Histogram,
     commit_seconds: Histogram,
-    queued: Family<LaneLabels, Gauge>,
-    queue_limits: Family<LaneLabels, Gauge>,
+    queued: Family<QueueLabels, Gauge>,
+    queue_limits: Family<QueueLabels, Gauge>,
     connections: Family<ConnectionLabels, Gauge>,
     in_hand: Gauge,
     in_hand_limit: Gauge,
+    lanes: Gauge,
     lanes_alive: Gauge,
     draining: Gauge,
     log_lines_lost: Counter,
@@ -136,6 +137,7 @@ impl Metrics {
             connections: Family::default(),
             in_hand: Gauge::default(),
             in_hand_limit: Gauge::default(),
+            lanes: Gauge::default(),
             lanes_alive: Gauge::default(),
             draining: Gauge::default(),
             log_lines_lost: Counter::default(),
@@ -161,18 +163,19 @@ impl Metrics {
         r.register("http_in_hand_limit", help, metrics.in_hand_limit.clone());
         r.register("events", "Events decided, by outcome", metrics.events.clone());
         r.register("writer_batches", "Transactions of the lanes", metrics.batches.clone());
-        let help = "Transactions that took the hotels to be as their lane remembers them";
+        let help = "Transactions that took the hotels to be as they are remembered";
         r.register("writer_optimistic_batches", help, metrics.optimistic_batches.clone());
         let help = "Events in a transaction";
         r.register("writer_batch_events", help, metrics.batch_events.clone());
         let help = "Time of a transaction, from its begin to its commit";
         let commit_seconds = metrics.commit_seconds.clone();
         r.register_with_unit("writer_commit_duration", help, Unit::Seconds, commit_seconds);
-        r.register("writer_queued_events", "Events that wait in a lane", metrics.queued.clone());
-        let help = "Events that may wait in a lane, by its pace";
+        r.register("writer_queued_events", "Events that wait in a queue", metrics.queued.clone());
+        let help = "Events that may wait in a queue, by its pace";
         r.register("writer_queue_limit", help, metrics.queue_limits.clone());
         let help = "Connections of the reading pool";
         r.register("database_connections", help, metrics.connections.clone());
+        r.register("writer_lanes", "Lanes that should be at work", metrics.lanes.clone());
         r.register("writer_lanes_alive", "Lanes at work", metrics.lanes_alive.clone());
         r.register("draining", "1 while the service is stopping", metrics.draining.clone());
         let help = "Lines of the log that were lost because nobody read those before them";

@@ -1,8 +1,7 @@
-//! One lane: a queue, a connection of its own, and what to do when it fails.
+//! One lane: a connection, the batches that it records one after the other, and what to do when it fails.
 
-use super::packing::take_batch;
+use super::queue::{Attendance, Queue, Turn};
 use super::{Job, Shared, WriteError, WriteResult};
-use crate::admission::Admission;
 use crate::desk::deliver;
 use crate::metrics::BatchOutcome;
 use futures_util::FutureExt as _;
@@ -12,11 +11,10 @@ use plg_core::ids::HotelId;
 use plg_store::commit::{CommitError, Written};
 use plg_store::connect::{self, Planning};
 use plg_store::{Recorder, StoreError};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 /// How long, and how far apart, the outcome of a lost COMMIT is asked for: as long as a request still
 /// waits for it.
@@ -28,35 +26,23 @@ const PLANS_KEPT: Duration = Duration::from_secs(60);
 const BEGUN_KEPT: Duration = Duration::from_millis(100);
 /// How often a batch waits in vain for hotels that others keep, before all of it is given up.
 const LOCK_ATTEMPTS: u32 = 3;
+/// How long a lane without a database waits before it tries again, while another lane has one.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 /// So many hotels that others keep are remembered.
 const KEPT_MAX: usize = 1_000;
 
 pub(super) struct Lane {
     shared: Arc<Shared>,
-    queue: mpsc::UnboundedReceiver<Job>,
-    pending: VecDeque<Job>,
-    admission: Arc<Admission>,
+    queue: Arc<Queue>,
+    attendance: Attendance,
     recorder: Option<Recorder>,
     planned_at: Duration,
-    /// Hotels that another transaction was found to keep: asked about before they are waited for again.
-    kept: BTreeSet<HotelId>,
 }
 
 impl Lane {
-    pub(super) const fn new(
-        shared: Arc<Shared>,
-        queue: mpsc::UnboundedReceiver<Job>,
-        admission: Arc<Admission>,
-    ) -> Self {
-        Self {
-            shared,
-            queue,
-            pending: VecDeque::new(),
-            admission,
-            recorder: None,
-            planned_at: Duration::ZERO,
-            kept: BTreeSet::new(),
-        }
+    pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
+        let (attendance, planned_at) = (queue.attend(), Duration::ZERO);
+        Self { shared, queue, attendance, recorder: None, planned_at }
     }
 
     /// Works until the writer is gone and the queue is empty.
@@ -65,22 +51,8 @@ impl Lane {
             tracing::warn!(%error, "a writer lane starts without its database");
             self.fail_waiting();
         }
-        loop {
-            if self.pending.is_empty() {
-                match self.next_job().await {
-                    Some(job) => self.pending.push_back(job),
-                    None => break,
-                }
-            }
-            while let Ok(job) = self.queue.try_recv() {
-                self.pending.push_back(job);
-            }
-            let jobs = take_batch(
-                &mut self.pending,
-                self.shared.batch,
-                self.shared.hotels_per_transaction,
-            );
-            self.process_safely(jobs).await;
+        while let Some((jobs, turn)) = self.next_batch().await {
+            self.process_safely(jobs, turn).await;
         }
         if let Some(recorder) = self.recorder.take() {
             // The transactions are done; a failure to say goodbye loses nothing.
@@ -89,12 +61,19 @@ impl Lane {
     }
 
     /// A transaction is begun for it already, and kept for a while.
-    async fn next_job(&mut self) -> Option<Job> {
-        if let Ok(job) = tokio::time::timeout(BEGUN_KEPT, self.queue.recv()).await {
-            return job;
+    async fn next_batch(&mut self) -> Option<(Vec<Job>, Turn)> {
+        // Nobody fails here who could be recorded there.
+        while self.recorder.is_none() && self.attendance.others_are_connected() {
+            self.queue.call();
+            if self.connect().await.is_err() {
+                tokio::time::sleep(RECONNECT_PAUSE).await;
+            }
+        }
+        if let Ok(next) = tokio::time::timeout(BEGUN_KEPT, self.queue.next()).await {
+            return next;
         }
         self.rest().await;
-        self.queue.recv().await
+        self.queue.next().await
     }
 
     /// Nobody comes: no transaction is left open.
@@ -109,9 +88,10 @@ impl Lane {
 
     /// A mistake in the service costs the batch that hits it, and no more: a lane that died would leave
     /// its hotels without service.
-    async fn process_safely(&mut self, jobs: Vec<Job>) {
+    async fn process_safely(&mut self, jobs: Vec<Job>, turn: Turn) {
+        let done = turn.of(AssertUnwindSafe(self.process(jobs)).catch_unwind()).await;
         // What the panic left behind is dropped: the connection, with whatever it was doing.
-        if AssertUnwindSafe(self.process(jobs)).catch_unwind().await.is_err() {
+        if done.is_err() {
             tracing::error!("a batch was given up: a bug, please report what the log says above");
             self.drop_connection();
         }
@@ -141,12 +121,13 @@ impl Lane {
         }
     }
 
-    /// Without a database, whoever waits behind a failed batch would only wait for the next failure.
-    fn fail_waiting(&mut self) {
-        while let Ok(job) = self.queue.try_recv() {
-            self.pending.push_back(job);
+    /// Without a database, whoever waits behind a failed batch would only wait for the next failure, unless another lane
+    /// has one.
+    fn fail_waiting(&self) {
+        if self.attendance.others_are_connected() {
+            return;
         }
-        deliver(self.pending.drain(..).map(|job| {
+        deliver(self.attendance.give_up().into_iter().map(|job| {
             let unavailable = |_: &Command| Err(WriteError::Unavailable);
             (job.reply, job.commands.iter().map(unavailable).collect())
         }));
@@ -155,13 +136,13 @@ impl Lane {
     /// One result for each command. Hotels that another transaction is known to keep are left out: their neighbours
     /// would wait with them, and be answered as they are.
     async fn commit_free(&mut self, commands: &[Command], lock_attempts: u32) -> Vec<WriteResult> {
-        let hotels = commands.iter().map(Command::hotel_id);
-        let known: BTreeSet<HotelId> = hotels.filter(|hotel| self.kept.contains(hotel)).collect();
+        let known = self.kept_of(commands);
         if known.is_empty() {
             return self.commit(commands, lock_attempts).await;
         }
         self.ask_who_is_kept(known).await;
-        let is_free = |command: &&Command| !self.kept.contains(&command.hotel_id());
+        let kept = self.kept_of(commands);
+        let is_free = |command: &&Command| !kept.contains(&command.hotel_id());
         let free: Vec<Command> = commands.iter().filter(is_free).cloned().collect();
         let kept: Vec<bool> = commands.iter().map(|command| !is_free(&command)).collect();
         let results =
@@ -171,6 +152,12 @@ impl Lane {
             if is_kept { Some(Err(WriteError::HotelLocked)) } else { results.next() }
         };
         kept.into_iter().filter_map(result).collect()
+    }
+
+    /// Those of their hotels that another transaction is known to keep.
+    fn kept_of(&self, commands: &[Command]) -> BTreeSet<HotelId> {
+        let kept = self.queue.kept();
+        commands.iter().map(Command::hotel_id).filter(|hotel| kept.contains(hotel)).collect()
     }
 
     /// Remembers which of these hotels another transaction keeps at this moment.
@@ -184,12 +171,13 @@ impl Lane {
                 return;
             }
         };
+        let mut known = self.queue.kept();
         for hotel in hotels {
             if kept.contains(&hotel) {
-                if self.kept.len() < KEPT_MAX && self.kept.insert(hotel) {
+                if known.len() < KEPT_MAX && known.insert(hotel) {
                     tracing::warn!(%hotel, "another transaction keeps this hotel locked: it is answered 503");
                 }
-            } else if self.kept.remove(&hotel) {
+            } else if known.remove(&hotel) {
                 tracing::info!(%hotel, "this hotel is not locked any more");
             }
         }
@@ -263,7 +251,7 @@ impl Lane {
         }
         match result {
             Ok(answers) => {
-                self.admission.served(commands.len(), took);
+                self.queue.served(commands.len(), took);
                 Ok(answers)
             }
             Err(CommitError::Failed(StoreError::Unavailable(cause))) => {
@@ -321,9 +309,10 @@ impl Lane {
         }
         if self.recorder.is_none() {
             let db = connect::single(&self.shared.url, Planning::Keyed).await?;
-            let Shared { plans, remembered_hotels, .. } = &*self.shared;
-            let recorder = Recorder::new(db, Arc::clone(plans), *remembered_hotels).await?;
+            let Shared { plans, memory, .. } = &*self.shared;
+            let recorder = Recorder::new(db, Arc::clone(plans), Arc::clone(memory)).await?;
             self.recorder = Some(recorder);
+            self.attendance.set_connected(true);
             self.planned_at = now;
         }
         self.recorder.as_mut().ok_or_else(|| StoreError::Unavailable("not connected".into()))
@@ -332,6 +321,7 @@ impl Lane {
     /// In the background: a connection that is stuck takes its time to close.
     fn drop_connection(&mut self) {
         if let Some(recorder) = self.recorder.take() {
+            self.attendance.set_connected(false);
             tokio::spawn(recorder.close());
         }
     }

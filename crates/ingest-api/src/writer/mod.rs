@@ -1,11 +1,12 @@
-//! The way to the database for everything that is recorded: lanes with bounded queues.
+//! The way to the database for everything that is recorded: a bounded queue, and lanes.
 //!
-//! A hotel's commands always go to the same lane, so they keep their order and meet no other lane's
-//! locks. A lane takes whatever is waiting into one transaction (group commit): batches grow with
-//! the load, and a lone request waits for nobody. Nothing is answered before its commit.
+//! A lane takes whatever is waiting into one transaction (group commit): batches grow with the load, and a lone request
+//! waits for nobody. Nothing is answered before its commit. Where a transaction is limited to some hotels, as on Citus,
+//! much less waits than is allowed to go together, so each lane has a queue, and hotels, of its own.
 
 mod lane;
 mod packing;
+mod queue;
 mod ticket;
 
 use crate::admission::{Admission, Bounds, Place};
@@ -13,19 +14,21 @@ use crate::desk::Reply;
 use crate::metrics::Metrics;
 use futures_util::FutureExt as _;
 use lane::Lane;
+use packing::Limits;
 use plg_core::decide::Answer;
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
 use plg_service::SharedClock;
 use plg_service::settings::WriterSettings;
-use plg_store::{DatabaseUrl, StoreError, checkpoint};
+use plg_store::{DatabaseUrl, HotelMemory, StoreError, checkpoint};
+use queue::Queue;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ticket::{Claim, Ticket};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Why a command was not recorded, or is not known to be.
@@ -67,7 +70,7 @@ impl WriteError {
 /// What became of one command.
 pub(crate) type WriteResult = Result<Answer, WriteError>;
 
-/// Commands of one request for one lane, in order.
+/// Commands of one request for one queue, in order.
 struct Job {
     commands: Vec<Command>,
     reply: Reply<Vec<WriteResult>>,
@@ -76,9 +79,9 @@ struct Job {
     place: Place,
 }
 
-/// What becomes a job: commands of one lane, with their places in the request.
+/// What becomes a job: commands of one queue, with their places in the request.
 struct Part {
-    lane: usize,
+    queue: usize,
     hotels: usize,
     commands: Vec<(usize, Command)>,
 }
@@ -89,19 +92,13 @@ struct Shared {
     metrics: Arc<Metrics>,
     plans: Arc<Plans>,
     clock: SharedClock,
-    batch: usize,
-    hotels_per_transaction: usize,
-    remembered_hotels: usize,
-}
-
-struct Entrance {
-    jobs: mpsc::UnboundedSender<Job>,
-    admission: Arc<Admission>,
+    memory: Arc<HotelMemory>,
 }
 
 /// The entrance to the lanes.
 pub(crate) struct Writer {
-    entrances: Vec<Entrance>,
+    queues: Vec<Arc<Queue>>,
+    lanes: usize,
     hotels_per_job: usize,
     hasher: BuildHasherDefault<DefaultHasher>,
 }
@@ -120,35 +117,28 @@ impl Writer {
         clock: SharedClock,
         metrics: Arc<Metrics>,
     ) -> (Self, Lanes) {
-        let shared = Arc::new(Shared {
-            url: url.clone(),
-            metrics,
-            plans,
-            clock,
-            batch: settings.batch,
-            hotels_per_transaction: match settings.hotels_per_transaction {
-                0 => usize::MAX,
-                n => n,
-            },
-            remembered_hotels: settings.remembered_hotels,
-        });
-        let bounds = Bounds {
-            max_wait: Duration::from_millis(settings.max_wait_ms),
-            most: settings.queue,
-            always: settings.batch,
-        };
+        let memory = Arc::new(HotelMemory::of_at_most(settings.remembered_hotels));
+        let shared = Arc::new(Shared { url: url.clone(), metrics, plans, clock, memory });
         // SQLite has one writer at a time: a second lane would only wait for the first.
         let lanes = if url.is_embedded() { 1 } else { settings.lanes };
-        let mut entrances = Vec::with_capacity(lanes);
+        let (hotels, queues) = match settings.hotels_per_transaction {
+            0 => (usize::MAX, 1),
+            hotels => (hotels, lanes),
+        };
+        let bounds = Bounds {
+            max_wait: Duration::from_millis(settings.max_wait_ms),
+            most: settings.queue * (lanes / queues),
+            always: settings.batch,
+        };
+        let limits = Limits { commands: settings.batch, hotels };
+        let queues: Vec<_> =
+            (0..queues).map(|_| Queue::new(Admission::new(bounds), limits)).collect();
         let mut tasks = Vec::with_capacity(lanes);
         // Ends when the last lane does.
         let (at_work, ended) = oneshot::channel::<()>();
         let at_work = Arc::new(at_work);
-        for _ in 0..lanes {
-            let (jobs, queue) = mpsc::unbounded_channel();
-            let admission = Admission::new(bounds);
-            let lane = Lane::new(Arc::clone(&shared), queue, Arc::clone(&admission));
-            entrances.push(Entrance { jobs, admission });
+        for queue in queues.iter().cycle().take(lanes) {
+            let lane = Lane::new(Arc::clone(&shared), Arc::clone(queue));
             let at_work = Arc::clone(&at_work);
             tasks.push(tokio::spawn(async move {
                 lane.run().await;
@@ -161,31 +151,30 @@ impl Writer {
             let end = ended.map(drop);
             tasks.push(tokio::spawn(async move { checkpoint::keep_log_short(&url, end).await }));
         }
-        let hotels_per_job = shared.hotels_per_transaction;
-        let writer = Self { entrances, hotels_per_job, hasher: BuildHasherDefault::default() };
-        (writer, Lanes(Mutex::new(tasks)))
+        let hasher = BuildHasherDefault::default();
+        (Self { queues, lanes, hotels_per_job: hotels, hasher }, Lanes(Mutex::new(tasks)))
     }
 
-    /// How many lanes there are.
+    /// How many lanes there should be.
     #[must_use]
     pub(crate) const fn lanes(&self) -> usize {
-        self.entrances.len()
+        self.lanes
     }
 
     /// How many of them work.
     #[must_use]
     pub(crate) fn lanes_alive(&self) -> usize {
-        self.entrances.iter().filter(|entrance| !entrance.jobs.is_closed()).count()
+        self.queues.iter().map(|queue| queue.lanes()).sum()
     }
 
-    /// Events that wait in each lane, or are being recorded.
+    /// Events that wait in each queue, or are being recorded.
     pub(crate) fn queued(&self) -> impl Iterator<Item = usize> {
-        self.entrances.iter().map(|entrance| entrance.admission.waiting())
+        self.queues.iter().map(|queue| queue.admission().waiting())
     }
 
-    /// Events that may wait in each lane now.
+    /// Events that may wait in each queue now.
     pub(crate) fn queue_limits(&self) -> impl Iterator<Item = usize> {
-        self.entrances.iter().map(|entrance| entrance.admission.limit())
+        self.queues.iter().map(|queue| queue.admission().limit())
     }
 
     /// Records one command.
@@ -193,8 +182,8 @@ impl Writer {
     /// # Errors
     /// When it was not recorded, or is not known to be.
     pub(crate) async fn record(&self, command: Command) -> WriteResult {
-        let lane = self.lane_of(command.hotel_id());
-        let results = self.enqueue(lane, vec![command])?.results().await;
+        let queue = self.queue_of(command.hotel_id());
+        let results = self.enqueue(queue, vec![command])?.results().await;
         results.into_iter().next().unwrap_or(Err(WriteError::ShuttingDown))
     }
 
@@ -204,7 +193,7 @@ impl Writer {
         let mut waiting = Vec::new();
         for part in self.split(commands) {
             let (places, commands): (Vec<usize>, Vec<Command>) = part.commands.into_iter().unzip();
-            match self.enqueue(part.lane, commands) {
+            match self.enqueue(part.queue, commands) {
                 Ok(ticket) => waiting.push((places, ticket)),
                 Err(error) => {
                     for place in places {
@@ -222,7 +211,7 @@ impl Writer {
         results.into_iter().map(|result| result.unwrap_or_else(unanswered)).collect()
     }
 
-    /// Splits commands by lane, and where transactions are limited to some hotels, by those.
+    /// Splits commands by queue, and where transactions are limited to some hotels, by those.
     fn split(&self, commands: Vec<Command>) -> Vec<Part> {
         let mut by_hotel: BTreeMap<HotelId, Vec<(usize, Command)>> = BTreeMap::new();
         for (place, command) in commands.into_iter().enumerate() {
@@ -230,32 +219,39 @@ impl Writer {
         }
         let mut parts: Vec<Part> = Vec::new();
         for (hotel_id, commands) in by_hotel {
-            let lane = self.lane_of(hotel_id);
+            let queue = self.queue_of(hotel_id);
             let has_room =
-                |part: &&mut Part| part.lane == lane && part.hotels < self.hotels_per_job;
+                |part: &&mut Part| part.queue == queue && part.hotels < self.hotels_per_job;
             match parts.iter_mut().rev().find(has_room) {
                 Some(part) => {
                     part.hotels += 1;
                     part.commands.extend(commands);
                 }
-                None => parts.push(Part { lane, hotels: 1, commands }),
+                None => parts.push(Part { queue, hotels: 1, commands }),
             }
         }
         parts
     }
 
-    fn lane_of(&self, hotel_id: HotelId) -> usize {
-        let lanes = u64::try_from(self.entrances.len()).unwrap_or(1);
-        usize::try_from(self.hasher.hash_one(hotel_id) % lanes).unwrap_or(0)
+    fn queue_of(&self, hotel_id: HotelId) -> usize {
+        let queues = u64::try_from(self.queues.len()).unwrap_or(1);
+        usize::try_from(self.hasher.hash_one(hotel_id) % queues).unwrap_or(0)
     }
 
-    fn enqueue(&self, lane: usize, commands: Vec<Command>) -> Result<Ticket, WriteError> {
-        let entrance = &self.entrances[lane];
-        let place = entrance.admission.admit(commands.len()).ok_or(WriteError::Overloaded)?;
+    fn enqueue(&self, queue: usize, commands: Vec<Command>) -> Result<Ticket, WriteError> {
+        let queue = &self.queues[queue];
+        let place = queue.admission().admit(commands.len()).ok_or(WriteError::Overloaded)?;
         let (ticket, reply, claim) = Ticket::new(commands.len());
-        let job = Job { commands, reply, claim, place };
-        entrance.jobs.send(job).map_err(|_| WriteError::ShuttingDown)?;
+        queue.push(Job { commands, reply, claim, place })?;
         Ok(ticket)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        for queue in &self.queues {
+            queue.close();
+        }
     }
 }
 
@@ -268,5 +264,38 @@ impl Lanes {
                 tracing::error!(%error, "a writer lane died");
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Job {
+    /// Of one command for each hotel, by its number. Nobody waits for it.
+    fn named(name: &str, hotels: &[u128]) -> Self {
+        use plg_core::event::NewEvent;
+        use plg_core::ids::{EventId, UserId};
+        use uuid::Uuid;
+
+        let command = |hotel: &u128| {
+            let event = NewEvent {
+                event_type: plg_core::catalogue::EventType::UpgradeClick,
+                hotel_id: HotelId(Uuid::from_u128(*hotel)),
+                user_id: UserId(Uuid::nil()),
+                session_id: None,
+                event_id: Some(EventId::parse(name).unwrap()),
+                dedup_key: None,
+                event_data: None,
+            };
+            Command::try_from(event).unwrap()
+        };
+        Self {
+            commands: hotels.iter().map(command).collect(),
+            reply: Reply::here().0,
+            claim: Claim::default(),
+            place: Admission::of(1, 1, 1).admit(0).unwrap(),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.commands[0].event().event_id.as_ref().unwrap().to_string()
     }
 }

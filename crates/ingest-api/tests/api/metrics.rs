@@ -43,9 +43,10 @@ async fn requests_events_and_batches_are_counted(
     assert_eq!(t.metric("plg_writer_batches_total{outcome=\"committed\"}").await, 5.0);
     assert_eq!(t.metric("plg_writer_batch_events_sum").await, 5.0);
     assert_eq!(t.metric("plg_writer_commit_duration_seconds_count").await, 5.0);
-    assert_eq!(t.metric("plg_writer_queued_events{lane=\"0\"}").await, 0.0);
+    assert_eq!(t.metric("plg_writer_queued_events{queue=\"0\"}").await, 0.0);
     // SQLite has one writer.
     let lanes = if backend == Backend::Sqlite { 1.0 } else { 2.0 };
+    assert_eq!(t.metric("plg_writer_lanes").await, lanes);
     assert_eq!(t.metric("plg_writer_lanes_alive").await, lanes);
     assert_eq!(t.metric("plg_draining").await, 0.0);
     assert!(t.metric("plg_database_connections{state=\"idle\"}").await >= 1.0);

@@ -9,7 +9,8 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbB
 use serde_json::{Value, json};
 
 /// The smallest queue there is.
-pub(crate) const SMALL_QUEUE: &Environment = &[("PLG__WRITER__QUEUE", "1000")];
+pub(crate) const SMALL_QUEUE: &Environment =
+    &[("PLG__WRITER__QUEUE", "1000"), ("PLG__WRITER__LANES", "1")];
 /// Two arrays of so many items fill it.
 pub(crate) const ITEMS: usize = 500;
 

@@ -117,18 +117,18 @@ pub struct RateLimit {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WriterSettings {
-    /// Connections that write.
+    /// Connections that write, and batches at once.
     pub lanes: usize,
-    /// Events waiting in a lane at the most.
+    /// Events waiting for each lane at the most.
     pub queue: usize,
-    /// How long an event waits for its lane, by the lane's own pace, before further ones are refused; in
+    /// How long an event waits for a lane, by their pace so far, before further ones are refused; in
     /// milliseconds.
     pub max_wait_ms: u64,
     /// Events recorded in one transaction.
     pub batch: usize,
     /// Hotels in one transaction; 0 is no limit.
     pub hotels_per_transaction: usize,
-    /// Hotels that a lane remembers as it wrote them, to record without locking them first; 0 is none.
+    /// Hotels that are remembered as they were written, to record without locking them first; 0 is none.
     pub remembered_hotels: usize,
 }
 

@@ -11,7 +11,7 @@ use plg_core::event::{Command, NewEvent};
 use plg_core::ids::{EventId, HotelId};
 use plg_core::plan::{Limit, LimitOverrides};
 use plg_store::connect::begin_write;
-use plg_store::{CommitError, Recorder, StoreError, Supposition, hotels};
+use plg_store::{CommitError, HotelMemory, Recorder, StoreError, Supposition, hotels};
 use plg_testkit::commands::{add_seat, click, command, event, export, hotel, import, view};
 use plg_testkit::postgres::Cluster;
 use plg_testkit::{Backend, TestDatabase, ledger};
@@ -315,9 +315,11 @@ async fn who_cannot_define_a_function_records_under_locks() {
     store.assert_balanced().await;
 }
 
-/// Promise 3, by recorders that all believe to know how much is left.
+/// Promise 3, by recorders that all believe to know how much is left: those of several replicas, and those of one, where
+/// nobody keeps a hotel from two of them.
+#[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn recorders_that_remember_never_overshoot_together() {
+async fn recorders_that_remember_never_overshoot_together(#[values(false, true)] is_shared: bool) {
     const RECORDERS: usize = 4;
     const BATCHES: usize = 150;
     const LIMIT: i64 = 400;
@@ -329,9 +331,14 @@ async fn recorders_that_remember_never_overshoot_together() {
     }
     store.record(&[click(HOTEL), click(hotel(2))]).await;
     let start = Arc::new(Barrier::new(RECORDERS));
+    let memory = Arc::new(HotelMemory::of_at_most(1_000));
     let recorders = (0..RECORDERS).map(async |of| {
         let (store, start) = (Arc::clone(&store), Arc::clone(&start));
-        let mut recorder = store.recorder().await;
+        let mut recorder = if is_shared {
+            store.recorder_with(Arc::clone(&memory)).await
+        } else {
+            store.recorder().await
+        };
         tokio::spawn(async move {
             start.wait().await;
             let (mut recorded, mut held) = (0, 0);

@@ -9,7 +9,7 @@ use plg_core::plan::{LimitOverrides, Plans};
 use plg_service::Clock as _;
 use plg_store::connect::Planning;
 use plg_store::schema::{product_event, seat, usage_monthly};
-use plg_store::{Recorder, hotels};
+use plg_store::{HotelMemory, Recorder, hotels};
 use plg_testkit::{Backend, TestClock, TestDatabase, citus, ledger};
 use sea_orm::prelude::Uuid;
 use sea_orm::{DatabaseConnection, EntityTrait, FromQueryResult, QueryOrder, Statement};
@@ -48,8 +48,14 @@ impl Store {
     /// On a connection of its own, as a lane has it.
     pub(crate) async fn recorder(&self) -> Recorder {
         let remembered_hotels = self.database.settings().writer.remembered_hotels;
+        let memory = Arc::new(HotelMemory::of_at_most(remembered_hotels));
+        self.recorder_with(memory).await
+    }
+
+    /// The same, beside others that share what is remembered.
+    pub(crate) async fn recorder_with(&self, memory: Arc<HotelMemory>) -> Recorder {
         let plans = Arc::new(self.plans.clone());
-        Recorder::new(self.connection().await, plans, remembered_hotels).await.unwrap()
+        Recorder::new(self.connection().await, plans, memory).await.unwrap()
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
