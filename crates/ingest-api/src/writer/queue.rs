@@ -1,8 +1,8 @@
 //! Who waits, and which lane takes them.
 //!
-//! A lane takes whatever waits. Another lane of the same queue begins beside it only if what waits would fill a batch, or
-//! if the first takes long: until then, more would come of waiting for its commit than of a commit of one's own. A hotel
-//! is with one lane at a time, so its commands keep their order and meet no other lane's locks.
+//! A lane takes whatever waits. Another lane of the same queue begins beside it when as much waits as the first has, or
+//! would fill a batch, or if the first takes long: until then, more would come of waiting for its commit than of a commit
+//! of one's own. A hotel is with one lane at a time, so its commands keep their order and meet no other lane's locks.
 
 use super::packing::{Limits, hotels_of, take_batch};
 use super::{Job, WriteError};
@@ -37,8 +37,8 @@ struct State {
     taken: HashSet<HotelId>,
     /// Lanes at work.
     busy: usize,
-    /// Those of them that have not been for long.
-    quick: usize,
+    /// Commands that they have, but for those who have been at work for long.
+    under_way: usize,
     /// Lanes that there are.
     lanes: usize,
     /// Those of them that have a database.
@@ -51,7 +51,7 @@ struct State {
 impl State {
     /// Whether a lane that is free should begin.
     const fn is_due(&self, batch: usize) -> bool {
-        self.ready > 0 && (self.quick == 0 || self.ready >= batch)
+        self.ready > 0 && (self.ready >= self.under_way || self.ready >= batch)
     }
 
     fn is_ready(&self, job: &Job) -> bool {
@@ -68,7 +68,8 @@ impl State {
 pub(super) struct Turn {
     queue: Arc<Queue>,
     hotels: Vec<HotelId>,
-    is_quick: bool,
+    /// How many commands others wait for.
+    commands: usize,
 }
 
 /// A lane that is there for its queue.
@@ -172,11 +173,12 @@ impl Queue {
             hotels.extend(jobs.iter().flat_map(hotels_of));
             state.taken.extend(&hotels);
         }
+        let commands = jobs.iter().map(|job| job.commands.len()).sum();
         state.busy += 1;
-        state.quick += 1;
+        state.under_way += commands;
         state.count_ready();
         self.call_if_due(state);
-        Some((jobs, Turn { queue: Arc::clone(self), hotels, is_quick: true }))
+        Some((jobs, Turn { queue: Arc::clone(self), hotels, commands }))
     }
 
     fn call_if_due(&self, state: &mut State) {
@@ -206,9 +208,8 @@ impl Turn {
     }
 
     fn is_long(&mut self) {
-        self.is_quick = false;
         let mut state = self.queue.state();
-        state.quick -= 1;
+        state.under_way -= std::mem::take(&mut self.commands);
         self.queue.call_if_due(&mut state);
     }
 }
@@ -217,7 +218,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = self.queue.state();
         state.busy -= 1;
-        state.quick -= usize::from(self.is_quick);
+        state.under_way -= self.commands;
         for hotel in &self.hotels {
             state.taken.remove(hotel);
         }
@@ -286,8 +287,8 @@ mod tests {
         (queue, lanes)
     }
 
-    fn push(queue: &Queue, name: &str, hotel: u128) {
-        queue.push(Job::named(name, &[hotel])).unwrap();
+    fn push(queue: &Queue, name: &str, hotels: &[u128]) {
+        queue.push(Job::named(name, hotels)).unwrap();
     }
 
     /// What a lane that asks is given at once.
@@ -304,34 +305,39 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn another_lane_begins_when_what_waits_fills_a_batch() {
-        let (queue, _lanes) = queue(2);
-        push(&queue, "a", 1);
-        let first = take(&queue, &["a"]);
-        for (name, hotel) in [("b", 2), ("c", 3)] {
-            push(&queue, name, hotel);
-            assert!(next(&queue).is_none(), "it waits for {name} to be joined by others");
-        }
-        push(&queue, "d", 4);
-        let second = take(&queue, &["b", "c", "d"]);
+    async fn another_lane_begins_when_as_much_waits_as_is_under_way_or_fills_a_batch() {
+        let (queue, _lanes) = queue(3);
+        push(&queue, "a", &[1]);
+        push(&queue, "b", &[2]);
+        let first = take(&queue, &["a", "b"]);
+        push(&queue, "c", &[3]);
+        assert!(next(&queue).is_none(), "it waits for others to join");
+        push(&queue, "d", &[4]);
+        let second = take(&queue, &["c", "d"]);
 
-        push(&queue, "e", 5);
-        assert!(next(&queue).is_none());
-        drop(first);
-        assert!(next(&queue).is_none(), "the second is under way");
-        drop(second);
-        drop(take(&queue, &["e"]));
+        for (name, hotel) in [("e", 5), ("f", 6)] {
+            push(&queue, name, &[hotel]);
+            assert!(next(&queue).is_none(), "four are under way");
+        }
+        push(&queue, "g", &[7]);
+        let third = take(&queue, &["e", "f", "g"]);
+
+        push(&queue, "h", &[8]);
+        drop((first, second));
+        assert!(next(&queue).is_none(), "the third is under way");
+        drop(third);
+        drop(take(&queue, &["h"]));
     }
 
     #[actix_web::test]
     async fn nobody_waits_for_a_batch_that_takes_long() {
         tokio::time::pause();
         let (queue, _lanes) = queue(2);
-        push(&queue, "a", 1);
+        push(&queue, "a", &[1, 1]);
         let mut work = Box::pin(take(&queue, &["a"]).of(std::future::pending::<()>()));
         assert!(work.as_mut().now_or_never().is_none());
-        push(&queue, "a2", 1);
-        push(&queue, "b", 2);
+        push(&queue, "a2", &[1]);
+        push(&queue, "b", &[2]);
         let mut other = Box::pin(queue.next());
         assert!(other.as_mut().now_or_never().is_none());
 
@@ -341,19 +347,19 @@ mod tests {
         assert_eq!(jobs[0].name(), "b");
         assert_eq!(jobs.len(), 1, "its hotel is still with the first");
         drop(work);
-        assert!(next(&queue).is_none());
+        drop(take(&queue, &["a2"]));
     }
 
     #[actix_web::test]
     async fn a_hotel_is_with_one_lane_at_a_time() {
         let (queue, _lanes) = queue(2);
-        push(&queue, "a1", 1);
+        push(&queue, "a1", &[1, 1, 1]);
         let first = take(&queue, &["a1"]);
         for (name, hotel) in [("a2", 1), ("b", 2), ("a3", 1), ("a4", 1), ("a5", 1), ("c", 3)] {
-            push(&queue, name, hotel);
+            push(&queue, name, &[hotel]);
             assert!(next(&queue).is_none(), "what waits for its hotel fills no batch");
         }
-        push(&queue, "d", 4);
+        push(&queue, "d", &[4]);
         let second = take(&queue, &["b", "c", "d"]);
         drop(first);
         assert!(next(&queue).is_some_and(|(names, _)| names == ["a2", "a3", "a4"]));
@@ -367,7 +373,7 @@ mod tests {
         let (mut idle, mut used) = (Box::pin(queue.next()), Box::pin(queue.next()));
         assert!(idle.as_mut().now_or_never().is_none());
         assert!(used.as_mut().now_or_never().is_none());
-        push(&queue, "a", 1);
+        push(&queue, "a", &[1]);
         assert!(used.as_mut().now_or_never().is_some());
         assert!(idle.as_mut().now_or_never().is_none());
     }
@@ -375,10 +381,10 @@ mod tests {
     #[actix_web::test]
     async fn a_lane_that_dies_takes_nobody_with_it() {
         let (queue, mut lanes) = queue(2);
-        push(&queue, "a1", 1);
+        push(&queue, "a1", &[1, 1]);
         let turn = take(&queue, &["a1"]);
-        push(&queue, "a2", 1);
-        push(&queue, "b", 2);
+        push(&queue, "a2", &[1]);
+        push(&queue, "b", &[2]);
         let mut other = Box::pin(queue.next());
         assert!(other.as_mut().now_or_never().is_none());
         drop((turn, lanes.pop()));
@@ -396,9 +402,9 @@ mod tests {
     #[actix_web::test]
     async fn all_lanes_end_when_everything_is_taken() {
         let (queue, _lanes) = queue(3);
-        push(&queue, "a", 1);
+        push(&queue, "a", &[1, 1]);
         let turn = take(&queue, &["a"]);
-        push(&queue, "b", 2);
+        push(&queue, "b", &[2]);
         let mut lanes: Vec<_> = (0..3).map(|_| Box::pin(queue.next())).collect();
         for lane in &mut lanes {
             assert!(lane.as_mut().now_or_never().is_none());
@@ -422,7 +428,7 @@ mod tests {
         assert!(!lanes[0].others_are_connected());
         lanes[0].set_connected(false);
         assert!(!lanes[1].others_are_connected());
-        push(&queue, "a", 1);
+        push(&queue, "a", &[1]);
         assert_eq!(lanes[1].give_up().len(), 1);
         assert!(next(&queue).is_none());
     }
@@ -434,7 +440,7 @@ mod tests {
         alone.served(1_000, Duration::from_secs(1));
         let turns: Vec<_> = (0..2)
             .map(|lane| {
-                queue.push(Job::named("array", &[lane; BATCH])).unwrap();
+                push(&queue, "array", &[lane; BATCH]);
                 next(&queue).unwrap()
             })
             .collect();
@@ -481,7 +487,7 @@ mod tests {
                             // As a request's commands are, by hotel.
                             hotels.sort_unstable();
                             let name = number.to_string();
-                            queue.push(Job::named(&name, &hotels)).unwrap();
+                            push(&queue, &name, &hotels);
                             hotels.dedup();
                             for hotel in hotels {
                                 pushed.entry(hotel).or_default().push(name.clone());
@@ -507,9 +513,7 @@ mod tests {
                         }
                         Step::Long(which) if !turns.is_empty() => {
                             let which = which % turns.len();
-                            if turns[which].0.is_quick {
-                                turns[which].0.is_long();
-                            }
+                            turns[which].0.is_long();
                         }
                         Step::Done(which) if !turns.is_empty() => {
                             turns.remove(which % turns.len());
