@@ -45,6 +45,8 @@ impl Recorder {
         } else {
             Optimist::never()
         };
+        // Whoever comes anew may have lost a connection, and with it what became of a hotel.
+        optimist.clear();
         Ok(Self { db, plans, session: None, optimist })
     }
 
@@ -90,8 +92,8 @@ impl Recorder {
     /// # Errors
     /// As [`connect::plan_anew`].
     pub async fn plan_anew(&mut self) -> Result<(), DbErr> {
-        self.release().await?;
         self.optimist.clear();
+        self.release().await?;
         connect::plan_anew(&self.db).await
     }
 
@@ -163,7 +165,8 @@ mod tests {
         }
     }
 
-    /// So many hotels are remembered, and no more; none where none may be, and behind [`Recorder::plan_anew`].
+    /// So many hotels are remembered, and no more; none where none may be, behind [`Recorder::plan_anew`], and for
+    /// whoever comes anew.
     #[tokio::test]
     async fn memory_is_bounded() {
         let database = TestDatabase::on_one_machine(Backend::Postgres).await;
@@ -189,6 +192,11 @@ mod tests {
             assert_eq!(memory.len(), remembered, "{batch:?}");
         }
         recorders[0].plan_anew().await.unwrap();
+        assert_eq!(memory.len(), 0);
+        recorders[1].record(Utc::now, &[click(hotel(1))]).await.unwrap();
+        assert_eq!(memory.len(), 1);
+        let db = connect().await.unwrap();
+        Recorder::new(db, Arc::clone(&plans), Arc::clone(&memory)).await.unwrap();
         assert_eq!(memory.len(), 0);
 
         let memory = Arc::new(HotelMemory::of_at_most(0));

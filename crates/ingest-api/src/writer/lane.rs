@@ -65,7 +65,8 @@ impl Lane {
         // Nobody fails here who could be recorded there.
         while self.recorder.is_none() && self.attendance.others_are_connected() {
             self.queue.call();
-            if self.connect().await.is_err() {
+            if let Err(error) = self.connect().await {
+                tracing::warn!(%error, "a writer lane has no database, and another has one");
                 tokio::time::sleep(RECONNECT_PAUSE).await;
             }
         }

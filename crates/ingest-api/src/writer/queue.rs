@@ -31,13 +31,15 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Job>,
-    /// Commands that wait for hotels which no lane has.
+    /// Commands that may be taken: of hotels that no lane has, and that nobody before them waits for in vain.
     ready: usize,
     /// Hotels that a lane has.
     taken: HashSet<HotelId>,
-    /// Lanes at work.
+    /// Hotels of those that wait for one which a lane has.
+    blocked: HashSet<HotelId>,
+    /// Lanes that have been at work for no long time.
     busy: usize,
-    /// Commands that they have, but for those who have been at work for long.
+    /// Commands that they have.
     under_way: usize,
     /// Lanes that there are.
     lanes: usize,
@@ -54,21 +56,34 @@ impl State {
         self.ready > 0 && (self.ready >= self.under_way || self.ready >= batch)
     }
 
-    fn is_ready(&self, job: &Job) -> bool {
-        self.taken.is_empty() || hotels_of(job).all(|hotel| !self.taken.contains(&hotel))
+    /// Another waits.
+    fn push(&mut self, job: Job) {
+        self.ready += ready_of(&job, &self.taken, &mut self.blocked);
+        self.waiting.push_back(job);
     }
 
     fn count_ready(&mut self) {
-        let ready = self.waiting.iter().filter(|job| self.is_ready(job));
-        self.ready = ready.map(|job| job.commands.len()).sum();
+        let Self { waiting, taken, blocked, .. } = self;
+        blocked.clear();
+        self.ready = waiting.iter().map(|job| ready_of(job, taken, blocked)).sum();
     }
+}
+
+/// The commands of a job that comes behind these, or none: its hotels are blocked then, too.
+fn ready_of(job: &Job, taken: &HashSet<HotelId>, blocked: &mut HashSet<HotelId>) -> usize {
+    let is_free = |hotel: HotelId| !taken.contains(&hotel) && !blocked.contains(&hotel);
+    if taken.is_empty() || hotels_of(job).all(is_free) {
+        return job.commands.len();
+    }
+    blocked.extend(hotels_of(job));
+    0
 }
 
 /// What a lane has taken, until it is done.
 pub(super) struct Turn {
     queue: Arc<Queue>,
     hotels: Vec<HotelId>,
-    /// How many commands others wait for.
+    /// How many commands others wait for: none once it takes long.
     commands: usize,
 }
 
@@ -109,10 +124,7 @@ impl Queue {
         if state.lanes == 0 {
             return Err(WriteError::ShuttingDown);
         }
-        if state.is_ready(&job) {
-            state.ready += job.commands.len();
-        }
-        state.waiting.push_back(job);
+        state.push(job);
         self.call_if_due(&mut state);
         drop(state);
         Ok(())
@@ -178,6 +190,10 @@ impl Queue {
         state.under_way += commands;
         state.count_ready();
         self.call_if_due(state);
+        if state.is_closed && state.waiting.is_empty() {
+            // Whoever has looked before this is told that it is the end.
+            self.changed.notify_one();
+        }
         Some((jobs, Turn { queue: Arc::clone(self), hotels, commands }))
     }
 
@@ -208,17 +224,25 @@ impl Turn {
     }
 
     fn is_long(&mut self) {
-        let mut state = self.queue.state();
-        state.under_way -= std::mem::take(&mut self.commands);
-        self.queue.call_if_due(&mut state);
+        let queue = Arc::clone(&self.queue);
+        let mut state = queue.state();
+        self.leave(&mut state);
+        queue.call_if_due(&mut state);
+    }
+
+    /// Nobody waits for it any more.
+    fn leave(&mut self, state: &mut State) {
+        let commands = std::mem::take(&mut self.commands);
+        state.under_way -= commands;
+        state.busy -= usize::from(commands > 0);
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = self.queue.state();
-        state.busy -= 1;
-        state.under_way -= self.commands;
+        let queue = Arc::clone(&self.queue);
+        let mut state = queue.state();
+        self.leave(&mut state);
         for hotel in &self.hotels {
             state.taken.remove(hotel);
         }
@@ -244,8 +268,9 @@ impl Attendance {
     /// All who wait, to be told that there is no database.
     pub(super) fn give_up(&self) -> Vec<Job> {
         let mut state = self.queue.state();
-        state.ready = 0;
-        state.waiting.drain(..).collect()
+        let waiting = state.waiting.drain(..).collect();
+        state.count_ready();
+        waiting
     }
 }
 
@@ -257,6 +282,7 @@ impl Drop for Attendance {
         // Whoever waits is answered when nobody is left to do it.
         let left =
             if state.lanes == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        state.count_ready();
         self.queue.call_if_due(&mut state);
         drop(state);
         drop(left);
@@ -414,8 +440,8 @@ mod tests {
             assert!(lane.as_mut().now_or_never().is_none(), "one waits");
         }
         drop(turn);
-        drop(take(&queue, &["b"]));
-        assert!(queue.next().await.is_none());
+        // Whoever takes the last may never look again.
+        let _last = take(&queue, &["b"]);
         assert!(join_all(lanes).await.iter().all(Option::is_none));
     }
 
@@ -438,7 +464,7 @@ mod tests {
         let (queue, _lanes) = queue(2);
         let alone = unbounded();
         alone.served(1_000, Duration::from_secs(1));
-        let turns: Vec<_> = (0..2)
+        let mut turns: Vec<_> = (0..2)
             .map(|lane| {
                 push(&queue, "array", &[lane; BATCH]);
                 next(&queue).unwrap()
@@ -446,10 +472,44 @@ mod tests {
             .collect();
         queue.served(1_000, Duration::from_secs(2));
         assert_eq!(queue.admission().limit(), alone.limit());
-        drop(turns);
+        turns[0].1.is_long();
         alone.served(1_000, Duration::from_secs(2));
         queue.served(1_000, Duration::from_secs(2));
         assert_eq!(queue.admission().limit(), alone.limit());
+        drop(turns);
+        alone.served(1_000, Duration::from_secs(4));
+        queue.served(1_000, Duration::from_secs(4));
+        assert_eq!(queue.admission().limit(), alone.limit());
+    }
+
+    #[actix_web::test]
+    async fn whoever_waits_behind_a_hotel_that_is_taken_calls_nobody() {
+        let (queue, _lanes) = queue(2);
+        push(&queue, "a", &[1]);
+        let turn = take(&queue, &["a"]);
+        push(&queue, "both", &[1, 2]);
+        let mut other = Box::pin(queue.next());
+        assert!(other.as_mut().now_or_never().is_none());
+        for _ in 0..BATCH {
+            push(&queue, "b", &[2]);
+            assert!(!queue.state().is_called);
+        }
+        drop(turn);
+        drop(take(&queue, &["both", "b"]));
+    }
+
+    /// How many commands of those who wait, by their hotels, may be taken.
+    fn takeable(waiting: &[(String, Vec<u128>)], taken: impl Iterator<Item = HotelId>) -> usize {
+        let mut blocked: HashSet<_> = taken.map(|HotelId(hotel)| hotel.as_u128()).collect();
+        let mut commands = 0;
+        for (_, hotels) in waiting {
+            if hotels.iter().any(|hotel| blocked.contains(hotel)) {
+                blocked.extend(hotels);
+            } else {
+                commands += hotels.len();
+            }
+        }
+        commands
     }
 
     #[derive(Debug, Clone)]
@@ -471,7 +531,7 @@ mod tests {
 
     proptest! {
         /// Whatever comes, and however long lanes take: nobody is overtaken by another of his hotel, no hotel is with
-        /// two lanes, nobody waits for a lane that could begin, and everybody is taken.
+        /// two lanes, lanes begin when they are due and only then, and everybody is taken.
         #[test]
         fn nobody_is_lost_or_overtaken(steps in prop::collection::vec(step(), 1..60)) {
             actix_web::rt::System::new().block_on(async {
@@ -479,7 +539,7 @@ mod tests {
                 let mut pushed: BTreeMap<u128, Vec<String>> = BTreeMap::new();
                 let mut recorded: BTreeMap<u128, Vec<String>> = BTreeMap::new();
                 let mut turns: Vec<(Turn, HashSet<HotelId>)> = Vec::new();
-                let mut waiting = 0;
+                let mut waiting: Vec<(String, Vec<u128>)> = Vec::new();
                 let end = [Step::Done(0), Step::Take].into_iter().cycle().take(400);
                 for (number, step) in steps.into_iter().chain(end).enumerate() {
                     match step {
@@ -488,18 +548,19 @@ mod tests {
                             hotels.sort_unstable();
                             let name = number.to_string();
                             push(&queue, &name, &hotels);
+                            waiting.push((name.clone(), hotels.clone()));
                             hotels.dedup();
                             for hotel in hotels {
                                 pushed.entry(hotel).or_default().push(name.clone());
                             }
-                            waiting += 1;
                         }
                         Step::Take if turns.len() < lanes.len() => {
                             let Some(Some((jobs, turn))) = queue.next().now_or_never() else {
-                                prop_assert!(waiting == 0 || !turns.is_empty());
+                                prop_assert!(waiting.is_empty() || !turns.is_empty());
+                                prop_assert!(!queue.state().is_due(BATCH));
                                 continue;
                             };
-                            waiting -= jobs.len();
+                            waiting.retain(|(name, _)| jobs.iter().all(|job| job.name() != *name));
                             let hotels: HashSet<_> = jobs.iter().flat_map(hotels_of).collect();
                             for job in &jobs {
                                 for HotelId(hotel) in hotels_of(job) {
@@ -520,6 +581,8 @@ mod tests {
                         }
                         Step::Take | Step::Long(_) | Step::Done(_) => {}
                     }
+                    let taken = turns.iter().flat_map(|(_, hotels)| hotels.iter().copied());
+                    prop_assert_eq!(queue.state().ready, takeable(&waiting, taken));
                 }
                 prop_assert_eq!(recorded, pushed);
                 Ok(())

@@ -2,8 +2,9 @@
 //!
 //! PostgreSQL only: SQLite keeps none.
 
-use crate::support::{HOTEL, Service, assert_created};
+use crate::support::{HOTEL, NOON, Service, assert_created};
 use chrono::TimeDelta;
+use plg_service::Settings;
 use plg_testkit::{Backend, ledger, postgres};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 
@@ -21,7 +22,9 @@ async fn renewals(books: &DatabaseConnection) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_are_made_anew_after_a_minute() {
-    let t = Service::start(Backend::Postgres).await;
+    // Who is quick to come again may meet another lane.
+    let one_lane = |settings: &mut Settings| settings.writer.lanes = 1;
+    let t = Service::start_with(Backend::Postgres, NOON, one_lane).await;
     t.unlimit(HOTEL).await;
     let books = t.books().await;
     let (_, database) = t.database.url().rsplit_once('/').unwrap();
