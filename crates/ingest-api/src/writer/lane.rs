@@ -49,7 +49,7 @@ impl Lane {
     pub(super) async fn run(mut self) {
         if let Err(error) = self.connect().await {
             tracing::warn!(%error, "a writer lane starts without its database");
-            self.fail_waiting();
+            self.fail_waiting(self.queue.recorded());
         }
         while let Some((jobs, turn)) = self.next_batch().await {
             self.process_safely(jobs, turn).await;
@@ -99,6 +99,7 @@ impl Lane {
     }
 
     async fn process(&mut self, mut jobs: Vec<Job>) {
+        let recorded = self.queue.recorded();
         jobs.retain(|job| job.claim.take());
         let mut commands = Vec::with_capacity(jobs.len());
         let mut replies = Vec::with_capacity(jobs.len());
@@ -118,14 +119,14 @@ impl Lane {
         }));
         drop(places);
         if self.recorder.is_none() {
-            self.fail_waiting();
+            self.fail_waiting(recorded);
         }
     }
 
     /// Without a database, whoever waits behind a failed batch would only wait for the next failure, unless another lane
-    /// has one.
-    fn fail_waiting(&self) {
-        if self.attendance.others_are_connected() {
+    /// has recorded something since: a connection that was not used may be lost, too.
+    fn fail_waiting(&self, since: u64) {
+        if self.attendance.others_are_connected() && self.queue.recorded() > since {
             return;
         }
         deliver(self.attendance.give_up().into_iter().map(|job| {

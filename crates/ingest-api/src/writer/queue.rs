@@ -45,6 +45,8 @@ struct State {
     lanes: usize,
     /// Those of them that have a database.
     connected: usize,
+    /// Batches that were recorded.
+    recorded: u64,
     /// A lane has been called, and has not looked yet.
     is_called: bool,
     is_closed: bool,
@@ -165,9 +167,17 @@ impl Queue {
         self.call_if_due(&mut self.state());
     }
 
+    /// Batches that were recorded so far.
+    pub(super) fn recorded(&self) -> u64 {
+        self.state().recorded
+    }
+
     /// So many were recorded in so long.
     pub(super) fn served(&self, count: usize, took: Duration) {
-        let busy = u32::try_from(self.state().busy).unwrap_or(1).max(1);
+        let mut state = self.state();
+        state.recorded += 1;
+        let busy = u32::try_from(state.busy).unwrap_or(1).max(1);
+        drop(state);
         self.admission.served(count, took / busy);
     }
 
