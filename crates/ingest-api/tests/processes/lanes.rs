@@ -2,13 +2,13 @@
 //!
 //! PostgreSQL only, on one machine: SQLite has one lane, and on Citus each has hotels of its own.
 
+use crate::neighbours::keep;
 use crate::proxy::{Loss, Proxy};
 use crate::support::Service;
 use futures_util::future::{Either, select};
-use plg_store::connect::begin_write;
 use plg_testkit::app::hotel;
 use plg_testkit::{Backend, TestDatabase, ledger};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection};
+use sea_orm::DatabaseConnection;
 use serde_json::json;
 use std::pin::pin;
 
@@ -39,13 +39,7 @@ async fn nobody_waits_for_a_lock_that_others_wait_for() {
         assert_eq!(click(number).await.status, 200);
     }
     let db = database.connect().await;
-    let other = begin_write(&db).await.unwrap();
-    let keep = format!(
-        "set local idle_in_transaction_session_timeout = 0; \
-         select 1 from usage_monthly where hotel_id = '{}' for update",
-        hotel(KEPT)
-    );
-    other.execute_unprepared(&keep).await.unwrap();
+    let other = keep(&db, hotel(KEPT)).await;
 
     let mut kept = pin!(click(KEPT));
     let waits = pin!(wait_for_session(&db, "wait_event_type = 'Lock'"));

@@ -5,8 +5,9 @@ use plg_store::connect::begin_write;
 use plg_testkit::app::{event, hotel};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction};
 use serde_json::{Value, json};
+use std::fmt::Display;
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +47,18 @@ async fn a_hotel_that_cannot_be_read_fails_alone(
     assert_eq!(events, i64::from(2 * (HOTELS - 1)));
 }
 
-/// An application in the middle of its own transaction, or somebody with psql. PostgreSQL only: on SQLite one
+/// A transaction that keeps a hotel locked, as that of an application, or of somebody with psql.
+pub(crate) async fn keep(db: &DatabaseConnection, hotel: impl Display) -> DatabaseTransaction {
+    let other = begin_write(db).await.unwrap();
+    let keep = format!(
+        "set local idle_in_transaction_session_timeout = 0; \
+         select 1 from usage_monthly where hotel_id = '{hotel}' for update"
+    );
+    other.execute_unprepared(&keep).await.unwrap();
+    other
+}
+
+/// PostgreSQL only: on SQLite one
 /// transaction keeps everything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hotel_that_another_transaction_keeps_fails_alone() {
@@ -69,13 +81,7 @@ async fn a_hotel_that_another_transaction_keeps_fails_alone() {
     };
     assert!(send().await.iter().all(|result| result["outcome"] == "recorded"));
     let db = database.connect().await;
-    let other = begin_write(&db).await.unwrap();
-    let keep = format!(
-        "set local idle_in_transaction_session_timeout = 0; \
-         select 1 from usage_monthly where hotel_id = '{}' for update",
-        hotel(KEPT)
-    );
-    other.execute_unprepared(&keep).await.unwrap();
+    let other = keep(&db, hotel(KEPT)).await;
 
     // The first batch waits; the others know.
     for _ in 0..3 {
