@@ -55,6 +55,9 @@ pub(crate) enum What {
     Usage,
     /// An array of [`ITEMS`] events of one hotel, each with an id.
     Array,
+    /// What a product sends: in turn, of each hotel, a billable action, and three views of one session, of which the first
+    /// counts.
+    Mixed,
 }
 
 /// Events of an array.
@@ -215,8 +218,17 @@ impl Client {
             Ids::Numbered => format!("{run}-{number}"),
             Ids::Random => uuid::Uuid::new_v4().to_string(),
         };
+        // How often the hotel had its turn; each began elsewhere.
+        let turn = number / self.load.hotels + place;
         let (line, body) = match self.load.what {
-            What::Import => (
+            What::Mixed if !turn.is_multiple_of(4) => {
+                let session = turn / 4;
+                let body = format!(
+                    r#"{{"event_type":"paywall_view","hotel_id":"{hotel}","user_id":"{USER}","session_id":"{run}-{session}"}}"#
+                );
+                ("POST /v1/events".to_owned(), body)
+            }
+            What::Import | What::Mixed => (
                 format!("POST /v1/hotels/{hotel}/imports"),
                 format!(r#"{{"job_id":"{id}","user_id":"{USER}"}}"#),
             ),
