@@ -5,7 +5,7 @@ use crate::as_text;
 use crate::calendar::Month;
 use crate::catalogue::{DedupRule, EventType};
 use crate::event_data::EventData;
-use crate::gate::{Gate, GateKind};
+use crate::gate::Gate;
 use crate::ids::{DedupKey, EventId, HotelId, SeatUserId, SessionId, UserId};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -135,14 +135,10 @@ impl Command {
         self.sending
     }
 
-    /// Whether nothing stands before it but gates that close for ever: no window that passes, and no seat.
+    /// Whether it grants a seat, or gives one up.
     #[must_use]
-    pub fn is_once_only(&self) -> bool {
-        match self.dedup {
-            Dedup::Each => true,
-            Dedup::Gate(gate) => gate.kind == GateKind::Once,
-            Dedup::Seat { .. } | Dedup::PerDay(_) => false,
-        }
+    pub const fn is_about_a_seat(&self) -> bool {
+        matches!(self.dedup, Dedup::Seat { .. })
     }
 
     /// The same, sent by a user's browser. Its ids are remembered apart from those of backends, and of other users:

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use input::{HOTELS, Round, Scenario, hotel_id, scenario};
 use model::catalogue::Meter;
 use model::{Model, Said, Terms, Told, Used};
-use plg_core::catalogue::EventType;
+use plg_core::catalogue::{DedupRule, EventType};
 use plg_core::decide::{Answer, Batch, NotLocked, Outcome, QuotaStatus};
 use plg_core::event::{Command, NewEvent};
 use plg_core::ids::HotelId;
@@ -110,7 +110,9 @@ impl Play {
         let mut apart = self.store.clone();
         let (supposed, held) = (apart.supposed, apart.held);
         for part in commands(&round.commands).chunks(4) {
-            let once_only: Vec<_> = part.iter().filter(|c| c.is_once_only()).cloned().collect();
+            let rule = |command: &Command| command.event().event_type.entry().dedup;
+            let is_once = |rule| matches!(rule, DedupRule::OncePerKey | DedupRule::Each);
+            let once_only: Vec<_> = part.iter().filter(|c| is_once(rule(c))).cloned().collect();
             apart.run(self.now, self.terms_of(), &once_only)?;
         }
         Ok((apart.supposed - supposed, apart.held - held))
@@ -172,6 +174,8 @@ struct Reached {
     /// Batches that were new as it was supposed, and those that were not.
     held: usize,
     not_held: usize,
+    /// Batches that had to be looked up.
+    looked_up: usize,
 }
 
 impl Reached {
@@ -183,7 +187,9 @@ impl Reached {
         let (supposed, held) = play.suppose(round)?;
         self.held += held;
         self.not_held += supposed - held;
+        let looked_up = play.store.looked_up;
         let decision = play.store.run(play.now, play.terms_of(), &commands(&round.commands))?;
+        self.looked_up += play.store.looked_up - looked_up;
         let later = |(id, month)| months_before.get(id).is_some_and(|before| before < month);
         self.months_opened += months(&play.store).iter().filter(|entry| later(*entry)).count();
         self.given_back += decision.given_back.len();
@@ -214,8 +220,9 @@ fn the_input_reaches_every_corner() {
         play(&scenario, |play, round| reached.round(play, round)).unwrap();
     }
     let Reached { blocked, refused_again, regranted, months_opened, given_back, .. } = reached;
-    let Reached { held, not_held, .. } = reached;
-    let corners = [blocked, refused_again, regranted, months_opened, given_back, held, not_held];
+    let Reached { held, not_held, looked_up, .. } = reached;
+    let corners =
+        [blocked, refused_again, regranted, months_opened, given_back, held, not_held, looked_up];
     assert_eq!(reached.outcomes.len(), 5, "{reached:?}");
     assert!(corners.iter().chain(reached.outcomes.values()).all(|n| *n >= 10), "{reached:?}");
 }

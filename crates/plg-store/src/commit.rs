@@ -8,7 +8,7 @@ use crate::connect::{begin_write, is_postgres};
 use crate::dialect::{Sql, execute_all};
 use crate::error::StoreError;
 use crate::months::Missing;
-use crate::optimistic::{self, Learned, Optimist, Unwritten};
+use crate::optimistic::{self, Found, Learned, Optimist, Unwritten};
 use crate::session::Session;
 use crate::{events, gates, months, seats};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -169,20 +169,26 @@ impl Recording<'_> {
         commands: &[Command],
         deadline: Instant,
     ) -> Result<Option<Written>, CommitError> {
-        let guess = self.optimist.guess(session.connection(), self.plans, now, commands);
-        let Some((guess, write)) = before(deadline, guess).await? else { return Ok(None) };
-        if !self.optimist.can_write(session, deadline).await? {
-            return Ok(None);
-        }
-        match optimistic::write(session.connection(), write, deadline).await {
-            Ok(Some(writer)) => {
+        let (guess, found) = loop {
+            let guess = self.optimist.guess(session.connection(), self.plans, now, commands);
+            let Some((guess, write)) = before(deadline, guess).await? else { return Ok(None) };
+            if !self.optimist.can_write(session, deadline).await? {
+                return Ok(None);
+            }
+            match optimistic::write(session.connection(), write, deadline).await {
+                Ok(Found::Repeated) if self.optimist.repeated(&guess) => {}
+                found => break (guess, found),
+            }
+        };
+        match found {
+            Ok(Found::Held(writer)) => {
                 let written = self.optimist.held(guess, writer);
                 match before(deadline, session.commit()).await {
                     Ok(()) => Ok(Some(written)),
                     Err(cause) => Err(self.uncommitted(cause, written)),
                 }
             }
-            Ok(None) => {
+            Ok(Found::Repeated | Found::Wrong) => {
                 self.optimist.wrong(commands);
                 Ok(None)
             }
@@ -195,7 +201,10 @@ impl Recording<'_> {
                 before(deadline, session.roll_back()).await?;
                 Ok(None)
             }
-            Err(Unwritten::Unanswered(error)) if session.is_begun() => Err(error.into()),
+            // What would have been answered was not found to be true.
+            Err(Unwritten::Unanswered(error)) if session.is_begun() || guess.records_nothing() => {
+                Err(error.into())
+            }
             Err(Unwritten::Unanswered(cause)) => {
                 Err(CommitError::Unknown { cause, written: guess.written() })
             }

@@ -5,11 +5,11 @@
 
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
+use crate::in_order::InOrder;
 use chrono::{DateTime, Utc};
 use plg_core::gate::{Gate, GateKey, GateKind, GateState};
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::ConnectionTrait;
 use std::collections::HashMap;
-use uuid::Uuid;
 
 fn is_once(gate: &Gate) -> bool {
     gate.kind == GateKind::Once
@@ -24,8 +24,8 @@ pub(crate) async fn claim(
     if gates.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = gates.iter().map(|gate| (*gate, now)).collect::<Vec<_>>();
-    let insert = insert_once(db, &rows).text(" returning gate_id");
+    let insert = insert_once(db, gates.iter().map(|gate| (gate, now)));
+    let insert = insert.text(" returning gate_id");
     let inserted = db.query_all_raw(insert.statement()).await?;
     inserted.iter().map(|row| Ok(GateKey(row.try_get_by_index(0)?))).collect()
 }
@@ -35,13 +35,6 @@ pub(crate) async fn read(
     db: &impl ConnectionTrait,
     gates: &[Gate],
 ) -> Result<HashMap<GateKey, GateState>, StoreError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        gate_id: Uuid,
-        last_at: DateTime<Utc>,
-        passed: i64,
-    }
-
     if gates.is_empty() {
         return Ok(HashMap::new());
     }
@@ -67,9 +60,10 @@ pub(crate) async fn read(
     }
     let mut states = HashMap::new();
     if let Some(select) = selects.into_iter().reduce(|all, one| all.text(" union all ").then(one)) {
-        for row in Row::find_by_statement(select.statement()).all(db).await? {
-            let state = GateState { last_at: row.last_at, passed: row.passed };
-            states.insert(GateKey(row.gate_id), state);
+        for row in db.query_all_raw(select.statement()).await? {
+            let mut row = InOrder::of(&row);
+            let key = GateKey(row.take()?);
+            states.insert(key, GateState { last_at: row.take()?, passed: row.take()? });
         }
     }
     Ok(states)
@@ -77,14 +71,12 @@ pub(crate) async fn read(
 
 /// The writes that set gates to a state.
 pub(crate) fn put(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Vec<Sql> {
-    let (once, windows): (Vec<_>, Vec<_>) = gates.iter().copied().partition(|(g, _)| is_once(g));
     let mut writes = Vec::new();
-    if !once.is_empty() {
-        let rows = once.into_iter().map(|(gate, state)| (gate, state.last_at)).collect::<Vec<_>>();
-        writes.push(insert_once(db, &rows));
+    if gates.iter().any(|(gate, _)| is_once(gate)) {
+        writes.push(insert_once(db, once(gates)));
     }
-    if !windows.is_empty() {
-        writes.push(upsert_windows(db, &windows));
+    if !gates.iter().all(|(gate, _)| is_once(gate)) {
+        writes.push(put_windows(db, windows(gates)));
     }
     writes
 }
@@ -106,32 +98,50 @@ fn keys<'a>(gates: impl Iterator<Item = &'a Gate> + Clone) -> Rows {
         .uuid("hotel_id", gates.map(|gate| gate.hotel_id.0))
 }
 
-fn insert_once(db: &impl ConnectionTrait, gates: &[(Gate, DateTime<Utc>)]) -> Sql {
-    let rows = passed(gates);
-    let columns = ["gate_id", "hotel_id", "passed_at"];
-    let hotels = gates.iter().map(|(gate, _)| gate.hotel_id);
-    Sql::insert_absent(db, "event_gate", &columns, rows, "gate_id", hotels)
+/// Once-per-key gates of those, each with the time at which it was passed.
+fn once(gates: &[(Gate, GateState)]) -> impl Iterator<Item = (&Gate, DateTime<Utc>)> + Clone {
+    gates.iter().filter(|(gate, _)| is_once(gate)).map(|(gate, state)| (gate, state.last_at))
 }
 
-/// The write that inserts once-per-key gates, [`passed`] ones. It fails if one is there.
+fn insert_once<'a>(
+    db: &impl ConnectionTrait,
+    gates: impl Iterator<Item = (&'a Gate, DateTime<Utc>)> + Clone,
+) -> Sql {
+    let hotels = gates.clone().map(|(gate, _)| gate.hotel_id);
+    let columns = ["gate_id", "hotel_id", "passed_at"];
+    Sql::insert_absent(db, "event_gate", &columns, rows_of_once(gates), "gate_id", hotels)
+}
+
+fn rows_of_once<'a>(gates: impl Iterator<Item = (&'a Gate, DateTime<Utc>)> + Clone) -> Rows {
+    keys(gates.clone().map(|(gate, _)| gate))
+        .instant("passed_at", gates.map(|(_, passed_at)| passed_at))
+}
+
+/// What [`insert_new`] inserts of those: once-per-key gates.
+pub(crate) fn new(gates: &[(Gate, GateState)]) -> Rows {
+    rows_of_once(once(gates))
+}
+
+/// The write that inserts [`new`] gates. It fails if one is there.
 pub(crate) fn insert_new(db: &impl ConnectionTrait, rows: Rows) -> Sql {
     let into = "event_gate (gate_id, hotel_id, passed_at)";
     Sql::insert_all(db, into, "t.gate_id, t.hotel_id, t.passed_at", rows)
 }
 
-/// Once-per-key gates, each with the time at which it was passed.
-pub(crate) fn passed(gates: &[(Gate, DateTime<Utc>)]) -> Rows {
-    keys(gates.iter().map(|(gate, _)| gate))
-        .instant("passed_at", gates.iter().map(|(_, passed_at)| *passed_at))
+/// What [`put_windows`] writes of gates: those that let events pass again.
+pub(crate) fn windows(gates: &[(Gate, GateState)]) -> Rows {
+    let windows = gates.iter().filter(|(gate, _)| !is_once(gate));
+    keys(windows.clone().map(|(gate, _)| gate))
+        .instant("last_at", windows.clone().map(|(_, state)| state.last_at))
+        .big_int("passed", windows.map(|(_, state)| state.passed))
 }
 
-fn upsert_windows(db: &impl ConnectionTrait, gates: &[(Gate, GateState)]) -> Sql {
-    let rows = keys(gates.iter().map(|(gate, _)| gate))
-        .instant("last_at", gates.iter().map(|(_, state)| state.last_at))
-        .big_int("passed", gates.iter().map(|(_, state)| state.passed));
+/// The write that sets [`windows`] to a state.
+pub(crate) fn put_windows(db: &impl ConnectionTrait, rows: Rows) -> Sql {
     let into = "event_window (gate_id, hotel_id, last_at, passed)";
     let values = "t.gate_id, t.hotel_id, t.last_at, t.passed";
-    Sql::insert(db, into, values, rows).text(
+    let insert = Sql::insert(db, into, values, rows);
+    insert.text(
         " on conflict (gate_id, hotel_id) \
          do update set last_at = excluded.last_at, passed = excluded.passed",
     )

@@ -295,7 +295,7 @@ async fn profiles(
 
 /// The write that sets the counters of locked months.
 pub(crate) fn set(db: &impl ConnectionTrait, hotels: &[HotelState]) -> Sql {
-    Sql::update(db, SET, counters(hotels))
+    Sql::update(db, &format!("{SET}t.last"), counters(hotels))
         .text(OF_ROWS)
         .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
 }
@@ -308,18 +308,18 @@ pub(crate) fn counters_of_versions(hotels: &[HotelState], versions: &[Version]) 
 }
 
 /// The write that sets the counters of months that nobody has locked, where nobody has written them, or the hotel's
-/// profile, since (PostgreSQL).
+/// profile, since (PostgreSQL). Also of those in which nothing was recorded yet, and nothing is.
 pub(crate) fn set_where_unchanged(db: &impl ConnectionTrait, rows: Rows) -> Sql {
-    Sql::update(db, SET, rows)
+    Sql::update(db, &format!("{SET}nullif(t.last, timestamptz 'epoch')"), rows)
         .text(" left join hotel h on h.hotel_id = t.hotel_id")
         .text(OF_ROWS)
         .text(" and u.xmin = t.written_by")
         .text(" and coalesce(h.xmin, cast('0' as xid)) = t.profile")
 }
 
-/// What is set of [`counters`], and where.
+/// What is set of [`counters`], but for the last, and where.
 const SET: &str = "usage_monthly as u set imports = t.imports, exports = t.exports, \
-                   active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = t.last";
+                   active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = ";
 const OF_ROWS: &str = " where u.hotel_id = t.hotel_id and u.month = t.month";
 
 fn counters(hotels: &[HotelState]) -> Rows {
@@ -330,5 +330,6 @@ fn counters(hotels: &[HotelState]) -> Rows {
         .big_int("exports", hotels.iter().map(|h| h.counters.exports))
         .big_int("active_users", hotels.iter().map(|h| h.counters.active_users))
         .big_int("last_seq", hotels.iter().map(|h| h.last_seq))
+        // The epoch stands for none: arrays hold no NULL.
         .instant("last", hotels.iter().map(|h| h.last_recorded_at.unwrap_or_default()))
 }

@@ -1,12 +1,16 @@
-//! Recording without a lock first (PostgreSQL): a process remembers the hotels that it wrote last, decides by that,
-//! supposing that nobody has sent any of the batch before, and the write itself says whether all of it is true.
+//! Recording without a lock first (PostgreSQL): a process remembers the hotels that it wrote last, decides by that, and
+//! the write itself says whether all of it is true. Where nothing but repetitions could stand in the way of a batch, it
+//! supposes that there are none; where windows or quotas could, it reads the gates, without locking anything either.
 //!
 //! PostgreSQL notes in each row which transaction has written it. Where that is still the one that is remembered of a
 //! hotel's open month and of its profile, nobody has recorded, corrected, closed or registered anything since. The
 //! update of the month locks it, and so the rest of the batch is written under the same locks, in the same order, as if
 //! they had been taken first. A profile is as it was when the update began, as it is for a statement that locks.
 //!
-//! All of it is one call of a function, and in no transaction so is its COMMIT: one round trip. What was not true is
+//! A gate that was read is as it was, too, if its hotel's month is: whatever passes a gate is recorded, and so writes the
+//! month. That is why every hotel of the batch is written, also one of which nothing is recorded.
+//!
+//! The write is one call of a function, and in no transaction so is its COMMIT: one round trip. What was not true is
 //! undone by the function itself, without an error in the server's log, and recorded the careful way.
 
 use crate::commit::{Written, before};
@@ -17,7 +21,7 @@ use crate::months::{self, Version, Writer};
 use crate::session::Session;
 use crate::{events, gates};
 use chrono::{DateTime, Utc};
-use plg_core::decide::{Batch, Decision, HotelState, Supposed};
+use plg_core::decide::{Batch, Decision, HotelState, Outcome};
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
@@ -26,8 +30,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// Batches that are recorded the careful way behind one that was tried in vain: where others write the same hotels, or
-/// much is sent again or refused, little is lost by trying.
+/// Batches that are recorded the careful way behind one that was tried in vain: where others write the same hotels, little
+/// is lost by trying. So many have their gates read, too, behind one that had a repetition in it.
 const PAUSE: u32 = 8;
 
 /// What became of a batch that was recorded without a lock first.
@@ -64,7 +68,10 @@ pub(crate) struct Server(i64);
 pub(crate) struct Optimist {
     memory: Arc<HotelMemory>,
     server: Server,
+    /// Batches that are not tried.
     pause: u32,
+    /// Batches whose gates are read, whatever stands in their way.
+    look_first: u32,
     last: Option<Supposition>,
     /// What writes a batch, unless it cannot be had.
     write: Option<Function>,
@@ -88,6 +95,20 @@ pub(crate) struct Guess {
     decision: Decision,
     /// Those of the decision's hotels.
     versions: Vec<Version>,
+    /// Whether gates were read for it, so that it holds no repetition.
+    has_looked: bool,
+}
+
+/// What a guess is found to be when it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// True, and it is written by that transaction.
+    Held(Writer),
+    /// The hotels are as they are remembered, and a gate is there that was supposed not to be (or a place of the log is
+    /// taken, which no guess will mend).
+    Repeated,
+    /// Otherwise: somebody has written a hotel.
+    Wrong,
 }
 
 /// Why a guess was not, or perhaps not, written.
@@ -126,7 +147,8 @@ impl Optimist {
     /// Records everything under locks.
     pub(crate) fn never() -> Self {
         let (memory, server) = (Arc::default(), Server::default());
-        Self { memory, server, pause: 0, last: None, write: None, is_defined: false }
+        let (pause, look_first, last, write) = Default::default();
+        Self { memory, server, pause, look_first, last, write, is_defined: false }
     }
 
     /// On a connection with this server, if hotels may be remembered.
@@ -197,8 +219,8 @@ impl Optimist {
         self.last
     }
 
-    /// Decides a batch, supposing that it is new and its hotels as they are known, and says how to [`write()`] it. If it
-    /// cannot be, its hotels are forgotten: they will be written the careful way.
+    /// Decides a batch, supposing its hotels as they are known, and says how to [`write()`] it. If it cannot be, its hotels
+    /// are forgotten: they will be written the careful way.
     pub(crate) async fn guess(
         &mut self,
         db: &impl ConnectionTrait,
@@ -212,8 +234,8 @@ impl Optimist {
         let hotels: BTreeSet<_> = commands.iter().map(Command::hotel_id).collect();
         let is_paused = self.pause > 0;
         self.pause = self.pause.saturating_sub(1);
-        let may_be_new = commands.iter().all(Command::is_once_only);
-        let guess = if is_paused || !may_be_new || hotels.len() > self.memory.most {
+        let has_seats = commands.iter().any(Command::is_about_a_seat);
+        let guess = if is_paused || has_seats || hotels.len() > self.memory.most {
             None
         } else {
             self.suppose(db, plans, now, (&hotels, commands)).await?
@@ -232,6 +254,7 @@ impl Optimist {
         (hotels, commands): (&BTreeSet<HotelId>, &[Command]),
     ) -> Result<Option<(Guess, Statement)>, StoreError> {
         self.look(db, plans, hotels).await?;
+        // Before the gates: those that are read later are as they were when the month was written, or it was written since.
         let known: Vec<Known> = {
             let known = self.known();
             hotels.iter().filter_map(|hotel| known.by_id.get(hotel)).cloned().collect()
@@ -241,22 +264,32 @@ impl Optimist {
         }
         let (states, versions): (Vec<_>, Vec<_>) =
             known.into_iter().map(|Known { state, version }| (state, version)).unzip();
-        let Some(supposed) = Batch::new(now, states, commands)?.suppose_new()? else {
-            self.pause = PAUSE;
-            return Ok(None);
+        let batch = Batch::new(now, states, commands)?;
+        let has_looked = self.look_first > 0 || !batch.may_all_be_new();
+        self.look_first = self.look_first.saturating_sub(1);
+        let decision = if has_looked {
+            let gates = gates::read(db, &batch.gates()).await?;
+            batch.suppose(gates)?
+        } else {
+            batch.suppose_new()?
         };
-        if supposed.decision.hotels.len() < hotels.len() {
-            // What is not written is not compared.
-            return Ok(None);
-        }
-        let write = self.write.as_ref().map(|write| write.call(db, rows(&supposed, &versions)));
-        Ok(write.map(|write| (Guess { decision: supposed.decision, versions }, write)))
+        let write = self.write.as_ref().map(|write| write.call(db, rows(&decision, &versions)));
+        Ok(write.map(|write| (Guess { decision, versions, has_looked }, write)))
     }
 
     /// All was as supposed.
     pub(crate) fn held(&mut self, guess: Guess, writer: Writer) -> Written {
         self.last = Some(Supposition::Held);
+        if guess.has_looked && guess.has_repetitions() {
+            self.look_first = PAUSE;
+        }
         guess.written_by(writer)
+    }
+
+    /// Some of it was sent before. Another guess will see which; says whether there may be one.
+    pub(crate) const fn repeated(&mut self, guess: &Guess) -> bool {
+        self.look_first = PAUSE;
+        !guess.has_looked
     }
 
     /// Something was not as supposed. Whatever it was, the careful way will tell.
@@ -303,6 +336,15 @@ impl Optimist {
 }
 
 impl Guess {
+    /// Whether it changes nothing, written or not.
+    pub(crate) fn records_nothing(&self) -> bool {
+        self.decision.events.is_empty()
+    }
+
+    fn has_repetitions(&self) -> bool {
+        self.decision.answers.iter().any(|answer| answer.outcome == Outcome::Duplicate)
+    }
+
     /// What is recorded, if it was written by nobody knows whom.
     pub(crate) fn written(self) -> Written {
         Written { learned: Learned::default(), ..self.written_by(Writer::number(0)) }
@@ -325,16 +367,20 @@ impl Known {
     }
 }
 
-/// Has a guess written, and says by whom; `None` where something was not as supposed, and nothing is written.
+/// Has a guess written, if it is found to be true.
 pub(crate) async fn write(
     db: &impl ConnectionTrait,
     write: Statement,
     deadline: Instant,
-) -> Result<Option<Writer>, Unwritten> {
+) -> Result<Found, Unwritten> {
     let call = async {
         let row = db.query_one_raw(write).await?;
         let writer: Option<i64> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
-        Ok(writer.map(Writer::number))
+        Ok(match writer {
+            None => Found::Wrong,
+            Some(REPEATED) => Found::Repeated,
+            Some(writer) => Found::Held(Writer::number(writer)),
+        })
     };
     answer_by(deadline, call).await.map_err(|error| {
         let why = if is_refusal(&error) { Unwritten::Refused } else { Unwritten::Unanswered };
@@ -342,21 +388,26 @@ pub(crate) async fn write(
     })
 }
 
-/// What a [`writer`] needs of a batch: its months, of `versions`, its gates and its events.
-fn rows(Supposed { absent, decision }: &Supposed, versions: &[Version]) -> [Rows; 3] {
+/// What a [`writer`] answers when a key is there that should not be. No transaction has this number.
+const REPEATED: i64 = 0;
+
+/// What a [`writer`] needs of a batch: its months, of `versions`, its gates, its events and its windows.
+fn rows(decision: &Decision, versions: &[Version]) -> [Rows; 4] {
     [
         months::counters_of_versions(&decision.hotels, versions),
-        gates::passed(absent),
+        gates::new(&decision.gates),
         events::rows(&decision.events),
+        gates::windows(&decision.gates),
     ]
 }
 
-/// Writes months, gates and events in this order, each only if those before were as supposed: so it waits for other
-/// transactions where those who lock wait, and never meets what they have written. Answers with the number of the
-/// transaction that has written the months, or with NULL if it has not.
+/// Writes months, gates, events and windows in this order, each only if those before were as supposed: so it waits for
+/// other transactions where those who lock wait, and never meets what they have written. Answers with the number of the
+/// transaction that has written the months; with [`REPEATED`] or NULL if it has not.
 fn writer(db: &impl ConnectionTrait) -> Function {
-    let nothing = || rows(&Supposed::default(), &[]);
-    let [months, gates, events] = nothing();
+    let nothing = || rows(&Decision::default(), &[]);
+    let [months, gates, events, windows] = nothing();
+    let first_of_windows = 1 + months.width() + gates.width() + events.width();
     let body = Sql::new(db, "declare changed bigint; begin ")
         .then(months::set_where_unchanged(db, months))
         .text("; get diagnostics changed = row_count; ")
@@ -364,9 +415,13 @@ fn writer(db: &impl ConnectionTrait) -> Function {
         .then(gates::insert_new(db, gates))
         .text("; ")
         .then(events::append_rows(db, events))
-        .text("; return (select cast(cast(xmin as text) as bigint) from usage_monthly ")
+        // Most batches have none, and a statement that finds that out takes as long as an event.
+        .text(format!("; if cardinality(${first_of_windows}) > 0 then "))
+        .then(gates::put_windows(db, windows))
+        .text("; end if; return (select cast(cast(xmin as text) as bigint) from usage_monthly ")
         .text("where hotel_id = $1[1] and month = $2[1]); ")
         // What the block has written is undone.
-        .text("exception when unique_violation or sqlstate 'PLG01' then return null; end");
+        .text(format!("exception when unique_violation then return {REPEATED}; "))
+        .text("when sqlstate 'PLG01' then return null; end");
     Function::new("plg_record", "bigint", &nothing(), body)
 }

@@ -54,9 +54,12 @@ impl Setting {
             Way::AtOnce => (TestDatabase::on_one_machine(Backend::Postgres).await, "1000"),
         };
         let proxy = Proxy::before(database.url()).await;
-        let settings = [("PLG__WRITER__REMEMBERED_HOTELS", remembered)];
-        let service = Service::start(&proxy.url(), &settings);
+        let service = Self::start(&proxy, remembered);
         Self { database, proxy, service, way }
+    }
+
+    fn start(proxy: &Proxy, remembered_hotels: &'static str) -> Service {
+        Service::start(&proxy.url(), &[("PLG__WRITER__REMEMBERED_HOTELS", remembered_hotels)])
     }
 
     /// The status of an import that meets losses when it is committed, and whether it is known what became of it.
@@ -148,6 +151,22 @@ async fn what_arrives_when_it_was_answered_is_not_recorded_any_more(
     assert_eq!(setting.import(losses).await, (answered, true));
     setting.proxy.deliver().await;
     setting.assert_imports(recorded).await;
+}
+
+/// Nothing is lost with it, and whether the quota is as it is remembered was not found out.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_would_be_refused_is_told_nothing_that_was_not_found_true() {
+    let mut setting = Setting::new(Way::AtOnce).await;
+    let body = json!({ "plan": "suite", "time_zone": "UTC", "limits": { "imports": 0 } });
+    let registered = setting.service.api.put(&format!("/v1/hotels/{}", hotel(1)), &body).await;
+    assert_eq!(registered.status, 200, "{registered:?}");
+    // The text is sent once on each connection.
+    setting.service = Setting::start(&setting.proxy, "1000");
+    setting.proxy.lose("select pg_temp.plg_record", &[Loss::Before]);
+    let lost = setting.service.api.import(hotel(1), JOB).await;
+    assert_eq!((lost.status, lost.code()), (503, "database_unavailable"));
+    assert_eq!(setting.service.api.import(hotel(1), JOB).await.code(), "quota_exceeded");
+    setting.assert_imports(0).await;
 }
 
 /// The transaction stays open, and nobody can say yet what will become of it.

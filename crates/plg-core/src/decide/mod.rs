@@ -6,8 +6,9 @@
 //! 2. fetch it into a [`Snapshot`];
 //! 3. [`Batch::decide`], and write the [`Decision`] in the same transaction.
 //!
-//! Or the caller holds no lock, and supposes: [`Batch::suppose_new`] decides as if nobody had sent any of it before,
-//! and says what has to be found true when that is written.
+//! Or the caller holds no lock, and remembers the hotels: [`Batch::suppose`] decides by gates that were read since, and
+//! [`Batch::suppose_new`] as if nobody had sent any of it before. Both hold if the hotels are found as they were
+//! remembered when they are written.
 //!
 //! Commands take effect in their order, exactly as if each had come alone: a copy, a full quota
 //! and a seat given up are seen by the commands behind them in the same batch.
@@ -29,7 +30,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use work::Work;
 
-/// A hotel's open month, locked by the caller, or remembered ([`Batch::suppose_new`]).
+/// A hotel's open month, locked by the caller, or remembered ([`Batch::suppose`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct HotelState {
     /// Whose.
@@ -130,6 +131,8 @@ pub struct Needs {
     pub read: Vec<Gate>,
     /// Say which of these seats are held. In order.
     pub seats: Vec<(HotelId, SeatUserId)>,
+    /// A quota may refuse some of the commands.
+    pub(crate) may_be_refused: bool,
 }
 
 /// The answers to [`Needs`].
@@ -150,7 +153,7 @@ pub struct Decision {
     pub answers: Vec<Answer>,
     /// Append these to the log.
     pub events: Vec<Arc<RecordedEvent>>,
-    /// Set these hotels' counters, `last_seq` and `last_recorded_at`. Only those that changed.
+    /// Set these hotels' counters, `last_seq` and `last_recorded_at`. Only those that changed, but for [`Batch::suppose`].
     pub hotels: Vec<HotelState>,
     /// Set these gates' states. In key order.
     pub gates: Vec<(Gate, GateState)>,
@@ -175,16 +178,6 @@ pub struct Seat {
     pub added_at: DateTime<Utc>,
 }
 
-/// A decision that nobody has looked for gates for.
-#[derive(Debug, Default, PartialEq)]
-pub struct Supposed {
-    /// The decision holds if all of these are absent, and are inserted with it, each with the time at which it was
-    /// passed. They close for ever. In key order.
-    pub absent: Vec<(Gate, DateTime<Utc>)>,
-    /// What to write besides, and what to answer. It has no gates of its own.
-    pub decision: Decision,
-}
-
 /// A command names a hotel that the caller has not locked: a mistake of the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("hotel {0} is in the batch but was not locked")]
@@ -204,6 +197,7 @@ struct Hotel {
     /// The batch's time here: `now`, unless that would run backwards.
     at: DateTime<Utc>,
     day: NaiveDate,
+    /// It has to be written.
     changed: bool,
 }
 
@@ -254,29 +248,45 @@ impl<'a> Batch<'a> {
         Ok(work.finish(answers))
     }
 
-    /// Decides as if none of the commands had been sent before. `None` where more would have to be known than that
-    /// their gates are absent: of windows, of seats, and of what is refused.
+    /// Whether all of it is recorded, but for copies, if none of it was sent before: no window stands before it, and no
+    /// quota.
+    #[must_use]
+    pub fn may_all_be_new(&self) -> bool {
+        let is_once = |gate: &Gate| gate.kind == GateKind::Once;
+        !self.needs.may_be_refused && self.needs.read.iter().all(is_once)
+    }
+
+    /// Every gate that may stand before the commands.
+    #[must_use]
+    pub fn gates(&self) -> Vec<Gate> {
+        self.needs.claim.iter().chain(&self.needs.read).copied().collect()
+    }
+
+    /// Decides by hotels that are remembered and not locked, where no command is [about a
+    /// seat](Command::is_about_a_seat). `gates` are those of [`gates`](Self::gates) that existed at some later time.
+    ///
+    /// The decision holds if each of its hotels, which are all of the batch's, is found as it was remembered when it is
+    /// written: whatever passes a gate is recorded, and so writes its hotel.
     ///
     /// # Errors
     /// As [`Batch::decide`].
-    pub fn suppose_new(self) -> Result<Option<Supposed>, NotLocked> {
-        let Needs { claim, read, seats } = &self.needs;
-        if !seats.is_empty() || read.iter().any(|gate| gate.kind != GateKind::Once) {
-            return Ok(None);
+    pub fn suppose(mut self, gates: HashMap<GateKey, GateState>) -> Result<Decision, NotLocked> {
+        let claim = std::mem::take(&mut self.needs.claim);
+        self.needs.read.extend(claim);
+        for hotel in self.hotels.values_mut() {
+            hotel.changed = true;
         }
-        let claimed = claim.iter().map(|gate| gate.key).collect();
-        let at = |gate: &Gate| self.hotels.get(&gate.hotel_id).map(|hotel| (*gate, hotel.at));
-        let mut absent: Vec<_> = claim.iter().chain(read).filter_map(at).collect();
-        absent.sort_by_key(|(gate, _)| gate.key);
-        let read: Vec<_> = read.iter().map(|gate| gate.key).collect();
-        let mut decision = self.decide(Snapshot { claimed, ..Snapshot::default() })?;
-        // A gate that nothing has passed is not inserted, and so nobody would see that it had been there.
-        let passed = decision.gates.iter().map(|(gate, _)| gate.key);
-        if !decision.given_back.is_empty() || !passed.eq(read) {
-            return Ok(None);
-        }
-        decision.gates.clear();
-        Ok(Some(Supposed { absent, decision }))
+        self.decide(Snapshot { gates, ..Snapshot::default() })
+    }
+
+    /// Decides as [`suppose`](Self::suppose) does, and as if no gate existed: where
+    /// [`may_all_be_new`](Self::may_all_be_new). The decision holds only if all of its gates are absent, and are inserted
+    /// with it. They close for ever. Whatever passes none is a copy in the batch itself, whoever else may have sent it.
+    ///
+    /// # Errors
+    /// As [`Batch::decide`].
+    pub fn suppose_new(self) -> Result<Decision, NotLocked> {
+        self.suppose(HashMap::new())
     }
 }
 

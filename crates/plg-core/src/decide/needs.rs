@@ -19,6 +19,7 @@ pub(super) fn needs(
     let mut read = BTreeMap::new();
     let mut seats = BTreeSet::new();
     let wanted = wanted(commands);
+    let mut some_may_be_refused = false;
     for command in commands {
         let hotel_id = command.hotel_id();
         let hotel = hotels.get(&hotel_id).ok_or(NotLocked(hotel_id))?;
@@ -39,9 +40,11 @@ pub(super) fn needs(
                 }
             }
         }
-        if may_be_refused(hotel, &wanted, command)
-            && let Some(refusal) = command.refusal()
-        {
+        if !may_be_refused(hotel, &wanted, command) {
+            continue;
+        }
+        some_may_be_refused = true;
+        if let Some(refusal) = command.refusal() {
             read.extend(refusal.sending().map(|gate| (gate.key, gate)));
             if let Barrier::Gate(gate) = refusal.barrier(hotel.day) {
                 read.insert(gate.key, gate);
@@ -53,6 +56,7 @@ pub(super) fn needs(
         claim: claim.into_values().collect(),
         read: read.into_values().collect(),
         seats: seats.into_iter().collect(),
+        may_be_refused: some_may_be_refused,
     })
 }
 

@@ -4,7 +4,7 @@ use crate::model::catalogue::{Meter, moves};
 use crate::model::{Held, Terms};
 use chrono::{DateTime, Utc};
 use plg_core::catalogue::Counter;
-use plg_core::decide::{Batch, Decision, HotelState, Needs, Seat, Snapshot, Supposed, opening};
+use plg_core::decide::{Batch, Decision, HotelState, Needs, Seat, Snapshot, opening};
 use plg_core::event::{Command, RecordedEvent};
 use plg_core::gate::{Gate, GateKey, GateKind, GateState};
 use plg_core::ids::{HotelId, SeatUserId};
@@ -54,6 +54,8 @@ pub(crate) struct Store {
     /// Batches with gates that could be decided as if they were new, and those that were.
     pub(crate) supposed: usize,
     pub(crate) held: usize,
+    /// Batches that could not, and were decided by gates that were read.
+    pub(crate) looked_up: usize,
 }
 
 impl Store {
@@ -76,15 +78,15 @@ impl Store {
     ) -> Result<Decision, TestCaseError> {
         let ids: BTreeSet<_> = commands.iter().map(Command::hotel_id).collect();
         let mut locked = Vec::new();
-        for hotel_id in ids {
-            locked.push(self.lock(now, hotel_id, &terms(hotel_id))?);
+        for hotel_id in &ids {
+            locked.push(self.lock(now, *hotel_id, &terms(*hotel_id))?);
         }
         let at = |hotel: &HotelState| hotel.last_recorded_at.map_or(now, |last| last.max(now));
         let at = locked.iter().map(|hotel| (hotel.hotel_id, at(hotel))).collect();
         let batch = Batch::new(now, locked.clone(), commands).unwrap();
         check_needs(batch.needs())?;
         let before = self.clone();
-        let supposed = Batch::new(now, locked.clone(), commands).unwrap().suppose_new().unwrap();
+        let unlocked = || Batch::new(now, locked.clone(), commands).unwrap();
         let (asked, snapshot) = self.fetch(batch.needs(), at);
         let decision = batch.decide(snapshot).unwrap();
         prop_assert_eq!(decision.answers.len(), commands.len());
@@ -92,10 +94,21 @@ impl Store {
         self.write_seats(&decision, &asked)?;
         self.write_events(&decision, &asked)?;
         check_admissions(&decision)?;
-        if let Some(supposed) = supposed {
-            let asks = usize::from(!supposed.absent.is_empty());
-            self.supposed += asks;
-            self.held += asks * usize::from(self.check_supposed(&before, &supposed, &decision)?);
+        if !commands.iter().any(Command::is_about_a_seat) {
+            if unlocked().may_all_be_new() {
+                let supposed = unlocked().suppose_new().unwrap();
+                let asks = usize::from(!supposed.gates.is_empty());
+                self.supposed += asks;
+                self.held += asks * usize::from(self.check_new(&before, &supposed, &decision)?);
+            } else {
+                self.looked_up += 1;
+            }
+            let stored =
+                |gate: Gate| Some((gate.key, *before.gates.get(&(gate.hotel_id, gate.key))?));
+            let gates = unlocked().gates().into_iter().filter_map(stored).collect();
+            let supposed = unlocked().suppose(gates).unwrap();
+            prop_assert!(supposed.hotels.iter().map(|hotel| &hotel.hotel_id).eq(&ids));
+            self.check_supposed(&before, &supposed, &decision)?;
         }
         if decision.events.is_empty() {
             prop_assert!(self.is_as(&before), "nothing was recorded, and yet there is a trace");
@@ -103,33 +116,41 @@ impl Store {
         Ok(decision)
     }
 
-    /// What was supposed, where it was true, is what was decided. Says whether it was.
+    /// What was supposed new, where it was, is what was decided. Says whether it was.
+    fn check_new(
+        &self,
+        before: &Self,
+        supposed: &Decision,
+        decision: &Decision,
+    ) -> Result<bool, TestCaseError> {
+        let mut gates = supposed.gates.iter().map(|(gate, _)| gate);
+        prop_assert!(gates.clone().all(|gate| gate.kind == GateKind::Once), "it may pass again");
+        // The caller inserts them, and sees which are there.
+        if gates.any(|gate| before.gates.contains_key(&(gate.hotel_id, gate.key))) {
+            return Ok(false);
+        }
+        self.check_supposed(before, supposed, decision)?;
+        Ok(true)
+    }
+
+    /// What was supposed is what was decided, and all hotels are written.
     fn check_supposed(
         &self,
         before: &Self,
-        supposed: &Supposed,
+        supposed: &Decision,
         decision: &Decision,
-    ) -> Result<bool, TestCaseError> {
-        let Supposed { absent, decision: as_if_new } = supposed;
-        prop_assert!(ascending(absent.iter().map(|(gate, _)| gate.key)));
-        prop_assert!(
-            absent.iter().all(|(gate, _)| gate.kind == GateKind::Once),
-            "it may pass again"
-        );
-        let inserted: HashMap<_, _> = absent
-            .iter()
-            .map(|(gate, at)| ((gate.hotel_id, gate.key), GateState { last_at: *at, passed: 1 }))
-            .collect();
-        if inserted.keys().any(|key| before.gates.contains_key(key)) {
-            return Ok(false);
-        }
-        // Gates as the caller inserts them: those that are absent, and no others.
+    ) -> TestCaseResult {
+        prop_assert!(ascending(supposed.gates.iter().map(|(gate, _)| gate.key)));
         let mut gates = before.gates.clone();
-        gates.extend(inserted);
+        gates.extend(supposed.gates.iter().map(|(gate, at)| ((gate.hotel_id, gate.key), *at)));
         prop_assert_eq!(&gates, &self.gates);
-        let without_gates = Decision { gates: Vec::new(), ..decision.clone() };
-        prop_assert_eq!(as_if_new, &without_gates);
-        Ok(true)
+        let Decision { answers, events, .. } = decision.clone();
+        let hotels = supposed.hotels.iter().map(|hotel| self.hotels[&hotel.hotel_id].clone());
+        let hotels = hotels.collect();
+        let gates = supposed.gates.clone();
+        let expected = Decision { answers, events, hotels, gates, ..Decision::default() };
+        prop_assert_eq!(supposed, &expected);
+        Ok(())
     }
 
     /// Whether a transaction has left no trace.

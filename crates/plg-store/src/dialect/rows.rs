@@ -75,6 +75,11 @@ impl Rows {
         self.column(name, kind, values.map(Value::from))
     }
 
+    /// How many columns it has.
+    pub(crate) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.columns.first().map_or(0, |column| column.values.len())
     }

@@ -77,12 +77,35 @@ fn used(answer: &Answer) -> (i64, i64) {
 async fn what_is_as_supposed_is_written_as_it_is_under_locks() {
     let (careful, optimistic) = (store().await, store().await);
     let mut recorder = optimistic.recorder().await;
-    let first = [click(HOTEL), click(hotel(2))];
+    let first = [click(HOTEL), click(hotel(2)), click(hotel(3))];
+    let few = |limit| Some(Limit::AtMost(limit));
+    let few = LimitOverrides { imports: few(1), exports: few(2), ..LimitOverrides::default() };
+    for store in [&careful, &optimistic] {
+        let profile = ("suite", "UTC".parse().unwrap(), few);
+        hotels::put(&store.db, hotel(3), profile, store.now()).await.unwrap();
+        let none = ("suite", "UTC".parse().unwrap(), imports(0));
+        hotels::put(&store.db, hotel(4), none, store.now()).await.unwrap();
+    }
     let batches = [
         vec![import(HOTEL, "1"), import(HOTEL, "1"), import(hotel(2), "1"), export(HOTEL, "1")],
         vec![with_id(&import(HOTEL, "2"), "a"), with_id(&click(hotel(2)), "b"), click(hotel(2))],
         vec![click(HOTEL)],
         vec![import(hotel(2), "3")],
+        // What is read first: windows, and what a quota may refuse.
+        vec![view(HOTEL, "s"), import(hotel(2), "4"), view(HOTEL, "s"), view(HOTEL, "t")],
+        vec![view(HOTEL, "s"), click(hotel(2))],
+        vec![view(HOTEL, "t")],
+        vec![command(event(HOTEL, EventType::PricingQuoteRun)); 12],
+        vec![with_id(&view(HOTEL, "u"), "c"), with_id(&view(HOTEL, "u"), "d")],
+        vec![with_id(&view(HOTEL, "u"), "c"), with_id(&view(HOTEL, "v"), "c"), view(HOTEL, "v")],
+        (0..4).map(|n| export(hotel(3), &n.to_string())).collect(),
+        vec![export(hotel(3), "4"), export(hotel(3), "0"), click(HOTEL), import(HOTEL, "5")],
+        vec![export(hotel(3), "4")],
+        vec![import(hotel(3), "6"), export(hotel(3), "7")],
+        // A job that is sent twice at once, under two ids.
+        vec![with_id(&import(HOTEL, "9"), "e"), with_id(&import(HOTEL, "9"), "f"), click(HOTEL)],
+        // Of a hotel of which nothing was ever recorded.
+        vec![import(hotel(4), "8"), view(HOTEL, "w")],
     ];
     // A hotel that was never heard of has its month opened first, and is known then.
     assert_eq!(outcomes_of(&optimistic, &mut recorder, &first).await.1, HELD);
@@ -91,7 +114,7 @@ async fn what_is_as_supposed_is_written_as_it_is_under_locks() {
         careful.clock.advance(TimeDelta::seconds(1));
         optimistic.clock.advance(TimeDelta::seconds(1));
         let outcomes = outcomes_of(&optimistic, &mut recorder, &batch).await;
-        assert_eq!(outcomes, (careful.record(&batch).await, HELD));
+        assert_eq!(outcomes, (careful.record(&batch).await, HELD), "{batch:?}");
     }
     assert_eq!(optimistic.contents().await, careful.contents().await);
     optimistic.assert_balanced().await;
@@ -129,11 +152,9 @@ async fn what_others_have_written_is_not_written_over(
 #[tokio::test]
 async fn what_was_sent_before_is_a_repetition_and_its_neighbours_are_recorded() {
     let store = store().await;
-    let mut recorder = acquainted(&store).await;
     store.record(&[with_id(&import(hotel(2), "1"), "a")]).await;
-    let mut other = store.recorder().await;
-    record(&store, &mut other, &[click(hotel(3))]).await;
-    let mut recorder_of = [&mut recorder, &mut other].into_iter();
+    let mut recorder = acquainted(&store).await;
+    // What was sent before is looked for, and nobody locked.
     for (batch, expected) in [
         ([import(hotel(2), "1"), import(HOTEL, "1")], [Outcome::Duplicate, Outcome::Recorded]),
         // The same job under another id, and another job under the same.
@@ -142,8 +163,8 @@ async fn what_was_sent_before_is_a_repetition_and_its_neighbours_are_recorded() 
             [Outcome::Duplicate; 2],
         ),
     ] {
-        let recorder = recorder_of.next().unwrap();
-        assert_eq!(outcomes_of(&store, recorder, &batch).await, (expected.to_vec(), WRONG));
+        let recorded = outcomes_of(&store, &mut recorder, &batch).await;
+        assert_eq!(recorded, (expected.to_vec(), HELD));
     }
     assert_eq!(store.used(hotel(2), Counter::Imports).await, 1);
     store.assert_balanced().await;
@@ -203,18 +224,21 @@ async fn what_is_committed_while_it_waits_is_seen(
     #[case] is_committed: bool,
     #[case] expected: Option<Supposition>,
     #[case] expected_outcomes: [Outcome; 2],
+    // Which has its gate read before it waits.
+    #[values(false, true)] is_seen: bool,
 ) {
     let store = Arc::new(store().await);
     let mut recorder = acquainted(&store).await;
     let other = begin_write(&store.db).await.unwrap();
-    let theirs = [import(HOTEL, "theirs")];
+    let theirs = [import(HOTEL, "theirs"), view(HOTEL, "session")];
     plg_store::record(&other, &store.plans, store.now(), &theirs).await.unwrap();
     let profile = ("suite", "UTC".parse().unwrap(), imports(2));
     hotels::put(&other, HOTEL, profile, store.now()).await.unwrap();
     let ours = tokio::spawn({
         let store = Arc::clone(&store);
         async move {
-            let batch = [import(HOTEL, "1"), import(HOTEL, "2")];
+            let mut batch = vec![import(HOTEL, "1"), import(HOTEL, "2")];
+            batch.extend(is_seen.then(|| view(HOTEL, "session")));
             record(&store, &mut recorder, &batch).await
         }
     });
@@ -229,7 +253,9 @@ async fn what_is_committed_while_it_waits_is_seen(
         other.rollback().await.unwrap();
     }
     let (answers, supposition) = ours.await.unwrap();
-    assert_eq!((outcomes(&answers), supposition), (expected_outcomes.to_vec(), expected));
+    let of_view = if is_committed { Outcome::SuppressedSession } else { Outcome::Recorded };
+    let expected_outcomes = expected_outcomes.into_iter().chain(is_seen.then_some(of_view));
+    assert_eq!((outcomes(&answers), supposition), (expected_outcomes.collect(), expected));
     assert_eq!(store.used(HOTEL, Counter::Imports).await, 2);
     store.assert_balanced().await;
 }
@@ -247,25 +273,33 @@ async fn a_month_that_turns_is_opened_first() {
     store.assert_balanced().await;
 }
 
-/// Windows, seats and what is refused have to be looked up.
 #[tokio::test]
-async fn what_takes_more_than_a_gate_is_recorded_under_locks() {
+async fn seats_are_recorded_under_locks() {
     let store = store().await;
-    store.register(&[hotel(2)], "standard").await;
-    let refused = (0..4).map(|n| import(hotel(2), &n.to_string())).collect();
-    for (batch, then) in [
-        // What cannot be tried is no reason not to try the next.
-        (vec![view(HOTEL, "s")], HELD),
-        (vec![add_seat(HOTEL, 1)], HELD),
-        (vec![command(event(HOTEL, EventType::PricingQuoteRun))], HELD),
-        (vec![click(HOTEL), view(HOTEL, "t")], HELD),
-        (refused, None),
-    ] {
-        let mut recorder = acquainted(&store).await;
+    let mut recorder = acquainted(&store).await;
+    for batch in [vec![add_seat(HOTEL, 1)], vec![click(HOTEL), add_seat(HOTEL, 2)]] {
         assert_eq!(record(&store, &mut recorder, &batch).await.1, None, "{batch:?}");
-        assert_eq!(record(&store, &mut recorder, &[click(HOTEL)]).await.1, then, "{batch:?}");
+        // What cannot be tried is no reason not to try the next.
+        assert_eq!(record(&store, &mut recorder, &[click(HOTEL)]).await.1, HELD, "{batch:?}");
     }
-    assert_eq!(store.used(hotel(2), Counter::Imports).await, 3);
+    assert_eq!(store.used(HOTEL, Counter::ActiveUsers).await, 2);
+    store.assert_balanced().await;
+}
+
+/// Nothing would be recorded, if all were as it is remembered.
+#[tokio::test]
+async fn who_is_refused_is_so_by_what_is_true() {
+    let store = store().await;
+    let full = ("suite", "UTC".parse().unwrap(), imports(0));
+    hotels::put(&store.db, HOTEL, full, store.now()).await.unwrap();
+    let mut recorder = acquainted(&store).await;
+    let import = [import(HOTEL, "1")];
+    let refused = outcomes_of(&store, &mut recorder, &import).await;
+    assert_eq!(refused, (vec![Outcome::QuotaExceeded], HELD));
+    let free = ("suite", "UTC".parse().unwrap(), imports(1));
+    hotels::put(&store.db, HOTEL, free, store.now()).await.unwrap();
+    let recorded = outcomes_of(&store, &mut recorder, &import).await;
+    assert_eq!(recorded, (vec![Outcome::Recorded], WRONG));
     store.assert_balanced().await;
 }
 
@@ -289,11 +323,14 @@ async fn a_hotel_that_somebody_keeps_locked_is_said_to_be() {
 async fn what_was_supposed_wrongly_is_no_error_in_the_log_of_the_server() {
     let cluster = tokio::task::spawn_blocking(|| Cluster::start(&["fsync=off"])).await.unwrap();
     let store = Store::of(TestDatabase::first_on(&cluster).await).await;
-    for other in [import(HOTEL, "1"), click(HOTEL), with_id(&click(HOTEL), "a")] {
+    // The last writes nothing: all of the batch was sent before.
+    for (other, expected) in
+        [(import(HOTEL, "1"), WRONG), (click(HOTEL), WRONG), (with_id(&click(HOTEL), "a"), HELD)]
+    {
         let mut recorder = acquainted(&store).await;
         store.record(&[other]).await;
         let batch = [import(HOTEL, "1"), with_id(&click(HOTEL), "a"), import(hotel(2), "1")];
-        assert_eq!(record(&store, &mut recorder, &batch).await.1, WRONG);
+        assert_eq!(record(&store, &mut recorder, &batch).await.1, expected);
         recorder.close().await.unwrap();
     }
     // Nor is a connection that is in no transaction.
@@ -324,6 +361,7 @@ async fn recorders_that_remember_never_overshoot_together(#[values(false, true)]
     const BATCHES: usize = 150;
     const LIMIT: i64 = 400;
 
+    let views_sent = |n: usize| usize::from(n.is_multiple_of(2));
     let store = Arc::new(store().await);
     for of in [HOTEL, hotel(2)] {
         let profile = ("suite", "UTC".parse().unwrap(), imports(LIMIT));
@@ -341,7 +379,7 @@ async fn recorders_that_remember_never_overshoot_together(#[values(false, true)]
         };
         tokio::spawn(async move {
             start.wait().await;
-            let (mut recorded, mut held) = (0, 0);
+            let (mut recorded, mut seen, mut held) = (0, 0, [0, 0]);
             for n in 0..BATCHES {
                 // Half of the jobs are sent by a neighbour, too, and hotels come in no order.
                 let job = format!("{}/{n}", if n % 2 == 0 { of } else { of / 2 });
@@ -349,20 +387,26 @@ async fn recorders_that_remember_never_overshoot_together(#[values(false, true)]
                     import(hotel(2 - of as u128 % 2), &job),
                     import(hotel(1 + of as u128 % 2), &job),
                 ];
+                // Every other batch has a window, which all of them ask for.
+                let views = (views_sent(n) > 0).then(|| view(HOTEL, &n.to_string()));
+                let batch: Vec<_> = batch.into_iter().chain(views).collect();
                 let (outcomes, supposition) = outcomes_of(&store, &mut recorder, &batch).await;
-                recorded += outcomes.iter().filter(|o| **o == Outcome::Recorded).count();
-                held += usize::from(supposition == HELD);
+                let is_recorded = |outcome: &&Outcome| **outcome == Outcome::Recorded;
+                recorded += outcomes[..2].iter().filter(is_recorded).count();
+                seen += outcomes[2..].iter().filter(is_recorded).count();
+                held[views_sent(n)] += usize::from(supposition == HELD);
             }
-            (recorded, held)
+            [recorded, seen, held[0], held[1]]
         })
         .await
         .unwrap()
     });
     let results = join_all(recorders).await;
-    let recorded: usize = results.iter().map(|(recorded, _)| recorded).sum();
-    let held: usize = results.iter().map(|(_, held)| held).sum();
+    let [recorded, seen, held, held_with_views] =
+        [0, 1, 2, 3].map(|place| results.iter().map(|counts| counts[place]).sum::<usize>());
     assert_eq!(i64::try_from(recorded).unwrap(), 2 * LIMIT);
-    assert!(held > 0, "nothing was as supposed");
+    assert_eq!(seen, BATCHES.div_ceil(2));
+    assert!(held > 0 && held_with_views > 0, "nothing was as supposed");
     for of in [HOTEL, hotel(2)] {
         assert_eq!(store.used(of, Counter::Imports).await, LIMIT);
     }
