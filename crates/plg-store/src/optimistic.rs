@@ -95,7 +95,7 @@ pub(crate) struct Guess {
     decision: Decision,
     /// Those of the decision's hotels.
     versions: Vec<Version>,
-    /// Whether gates were read for it, so that it holds no repetition.
+    /// Whether gates were read for it, so that it knows its repetitions.
     has_looked: bool,
 }
 
@@ -147,8 +147,8 @@ impl Optimist {
     /// Records everything under locks.
     pub(crate) fn never() -> Self {
         let (memory, server) = (Arc::default(), Server::default());
-        let (pause, look_first, last, write) = Default::default();
-        Self { memory, server, pause, look_first, last, write, is_defined: false }
+        let (last, write) = (None, None);
+        Self { memory, server, pause: 0, look_first: 0, last, write, is_defined: false }
     }
 
     /// On a connection with this server, if hotels may be remembered.
@@ -415,7 +415,7 @@ fn writer(db: &impl ConnectionTrait) -> Function {
         .then(gates::insert_new(db, gates))
         .text("; ")
         .then(events::append_rows(db, events))
-        // Most batches have none, and a statement that finds that out takes as long as an event.
+        // Most batches have none.
         .text(format!("; if cardinality(${first_of_windows}) > 0 then "))
         .then(gates::put_windows(db, windows))
         .text("; end if; return (select cast(cast(xmin as text) as bigint) from usage_monthly ")

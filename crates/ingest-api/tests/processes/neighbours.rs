@@ -58,8 +58,7 @@ pub(crate) async fn keep(db: &DatabaseConnection, hotel: impl Display) -> Databa
     other
 }
 
-/// PostgreSQL only: on SQLite one
-/// transaction keeps everything.
+/// PostgreSQL only: on SQLite one transaction keeps everything.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hotel_that_another_transaction_keeps_fails_alone() {
     const HOTELS: u128 = 20;
