@@ -35,7 +35,7 @@ demo *args:
 # Measure beside pgbench, Redis, bulk SQL and one transaction per request (redis-server is optional);
 # just bench history | nightly | overload | slow-sockets
 bench *args='all':
-    cargo build --release --bins -p ingest-api -p rollup-worker -p migrations -p plg-bench
+    scripts/build-release.sh -p plg-bench
     target/release/bench {{args}}
 
 # What the pure rules cost, without a database

@@ -49,8 +49,8 @@ fi
 # Tests start the shipped programs, also those of packages without tests of their own.
 cargo build --workspace --bins --locked
 cargo test --workspace --locked
-say "the programs as they are shipped"
-cargo build --release --locked -p ingest-api -p rollup-worker -p migrations --bins
+say "the program as it is shipped"
+scripts/build-release.sh
 PLG_PROGRAMS=$PWD/target/release cargo test --locked -p plg-testkit --test deployed
 say "the HTTP contract, by Schemathesis"
 target/debug/contract --schemathesis target/python/bin/st

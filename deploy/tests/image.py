@@ -94,8 +94,11 @@ def releases_share_one_debian(text: str) -> Iterator[str]:
 @IMAGE_RULES.add
 def has_all_programs(text: str) -> Iterator[str]:
     build = " ".join(run for stage in stages(text)[:-1] for run in of(stage, "RUN"))
+    if "cp target/release/plg /out/bin/" not in build:
+        yield "no program"
+    links = re.search(r'for name in ([^;]*); do ln -s plg "/out/bin/\$name"; done', build)
     for program in source.PROGRAMS:
-        if f"target/release/{program} " not in build:
+        if links is None or program not in links[1].split():
             yield f"no {program}"
     if not any(copy.endswith(f"/out/bin/ {source.BINARIES}/") for copy in of(stages(text)[-1], "COPY")):
         yield "the programs are not where the manifests look for them"

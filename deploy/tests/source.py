@@ -14,9 +14,9 @@ API_SOURCES = ROOT / "crates/ingest-api/src"
 BINARIES = "/usr/local/bin"
 # Where each program's command line is defined.
 PROGRAMS = {
-    "ingest-api": API_SOURCES / "main.rs",
+    "ingest-api": API_SOURCES / "program.rs",
     "rollup-worker": ROOT / "crates/rollup-worker/src/arguments.rs",
-    "migrate": ROOT / "migrations/src/main.rs",
+    "migrate": ROOT / "migrations/src/program.rs",
 }
 
 

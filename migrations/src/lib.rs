@@ -19,6 +19,7 @@ mod m20261124_000002_api_key;
 mod m20261124_000003_rollup_overview;
 mod m20261128_000004_covering_log_key;
 mod m20261128_000005_gates_in_order;
+pub mod program;
 
 /// Key of the PostgreSQL advisory lock that lets one migrator run at a time ("plgmigr").
 const MIGRATION_LOCK: i64 = 0x70_6c67_6d69_6772;

@@ -1,8 +1,8 @@
 //! `ingest-api keys`: makes, lists and revokes service keys, in the database of the settings.
 
+use crate::access::key;
 use chrono::Utc;
 use clap::{Args, Subcommand};
-use ingest_api::access::key;
 use plg_core::access::{Grant, Scope};
 use plg_core::ids::HotelId;
 use plg_service::Settings;
@@ -53,7 +53,7 @@ pub(crate) async fn run(command: KeysCommand, settings: &Settings) -> Result<Str
             format!("there is no database at {url}: say where it is, in DATABASE_URL").into()
         );
     }
-    let db = ingest_api::app::open(settings).await?;
+    let db = crate::app::open(settings).await?;
     let answer = match command {
         KeysCommand::Create(create) => make(&db, create).await,
         KeysCommand::List => list(&db).await,

@@ -37,7 +37,6 @@ Examples:
 #[command(
     name = "rollup-worker",
     version,
-    about,
     after_long_help = MORE,
     args_conflicts_with_subcommands = true
 )]

@@ -10,6 +10,7 @@
 //! | [`arguments`] | the command line |
 //! | [`connections`] | opens the database, and says clearly why it cannot |
 //! | [`run`] | the loop: find, count, decide, write |
+//! | [`program`] | the command
 //! | [`report`] | progress bar, log and summary |
 //! | [`retain`] | forgets what is old |
 //! | [`stop`] | the request to stop |
@@ -20,6 +21,7 @@ mod chunk;
 pub mod connections;
 mod figures;
 mod pace;
+pub mod program;
 pub mod report;
 pub mod retain;
 pub mod run;

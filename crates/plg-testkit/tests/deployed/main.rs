@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{block_in_place, spawn_blocking};
 
+const NAMES: [&str; 3] = ["ingest-api", "migrate", "rollup-worker"];
 const CLIENTS: usize = 16;
 const HOTELS: usize = 8;
 /// Between two questions of whoever balances the load.
@@ -41,7 +42,7 @@ impl ReadOnly {
     fn new() -> Self {
         let path = std::env::temp_dir().join(format!("plg-deployed-{}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
-        for name in ["ingest-api", "migrate", "rollup-worker"] {
+        for name in NAMES {
             std::fs::copy(program(name), path.join(name)).unwrap();
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o555)).unwrap();
@@ -122,6 +123,30 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn what_is_shipped_is_each_program_by_its_name() {
+    let say_version = |mut command: Command| {
+        let output = command.arg("--version").env_clear().output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let shipped = || Command::new(program("plg"));
+    for name in NAMES {
+        let said = (true, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+        let mut by_argument = shipped();
+        by_argument.arg(name);
+        assert_eq!(say_version(by_argument), said);
+        let mut by_link = shipped();
+        by_link.arg0(format!("/usr/local/bin/{name}"));
+        assert_eq!(say_version(by_link), said);
+    }
+    for arguments in [&[][..], &["ingest"]] {
+        let output = shipped().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let explained = String::from_utf8(output.stderr).unwrap();
+        assert!(NAMES.iter().all(|name| explained.contains(name)), "{explained}");
     }
 }
 
