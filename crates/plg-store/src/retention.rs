@@ -16,8 +16,10 @@ use uuid::Uuid;
 
 /// Session windows and daily caps are over after this long, in every time zone.
 const WINDOW_HORIZON: TimeDelta = TimeDelta::days(3);
-/// Rows deleted by one statement.
+/// Rows deleted by one statement (Citus).
 const CHUNK: i64 = 10_000;
+/// Pages that one statement looks at, of some ninety rows each (PostgreSQL).
+const PAGES: i64 = 128;
 /// The same on SQLite, where nobody else writes meanwhile.
 const SMALL_CHUNK: i64 = 1_000;
 /// How long others may work between statements.
@@ -64,14 +66,30 @@ pub async fn drop_events_before(
     // First what a recount has to know, then the deed.
     note_dropped(db, month, now).await?;
     let months = partitions::drop_before(db, month).await?;
-    // A call that was to drop more may have been interrupted: what is there is counted again.
+    // Another call that saw the months before they went may have taken the note away.
+    note_dropped(db, month, now).await?;
     if let Some(oldest) = partitions::existing(db).await?.first() {
-        let too_far = Sql::new(db, "delete from event_retention where dropped_before > ");
-        if execute(db, &too_far.bind(oldest.number())).await? > 0 {
-            note_dropped(db, *oldest, now).await?;
-        }
+        note_what_is_there(db, *oldest, now).await?;
     }
     Ok(Dropped { months, events: 0 })
+}
+
+/// A call that was to drop more may have been interrupted: what is there is counted again. In one statement, or an
+/// interruption could leave no note of what is gone.
+async fn note_what_is_there(
+    db: &DatabaseConnection,
+    oldest: Month,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let note = Sql::new(db, "with gone as (delete from event_retention where dropped_before > ")
+        .bind(oldest.number())
+        .text(" returning dropped_before) insert into event_retention (dropped_before, dropped_at) select ")
+        .bind(oldest.number())
+        .text(", ")
+        .bind(now)
+        .text(" where exists (select from gone) on conflict (dropped_before) do nothing");
+    execute(db, &note).await?;
+    Ok(())
 }
 
 /// Notes that no event of a month before this one can be counted again.
@@ -118,22 +136,25 @@ async fn delete_events_before(
 }
 
 async fn delete_events_of(db: &DatabaseConnection, month: Month) -> Result<u64, StoreError> {
-    let (mut deleted, mut behind) = (0, Uuid::nil());
+    let (mut deleted, mut behind) = (0, None::<Uuid>);
     loop {
         let with_events = "exists (select 1 from product_event e where e.hotel_id = u.hotel_id and e.month = u.month)";
         let select = Sql::new(db, "select u.hotel_id from usage_monthly u where u.month = ")
-            .bind(month.number())
-            .text(" and u.hotel_id > ")
-            .bind(behind)
-            .text(format!(" and {with_events} order by u.hotel_id limit "))
-            .bind(SMALL_CHUNK);
+            .bind(month.number());
+        let select = match behind {
+            None => select,
+            Some(hotel) => select.text(" and u.hotel_id > ").bind(hotel),
+        };
+        let select =
+            select.text(format!(" and {with_events} order by u.hotel_id limit ")).bind(SMALL_CHUNK);
         let hotels = db.query_all_raw(select.statement()).await?;
         if hotels.is_empty() {
             return Ok(deleted);
         }
         for hotel in hotels {
-            behind = hotel.try_get_by_index(0)?;
-            let of_it = |sql: Sql| sql.bind(behind).text(" and month = ").bind(month.number());
+            let hotel: Uuid = hotel.try_get_by_index(0)?;
+            behind = Some(hotel);
+            let of_it = |sql: Sql| sql.bind(hotel).text(" and month = ").bind(month.number());
             let some = of_it(Sql::new(db, "select seq from product_event where hotel_id = "));
             let delete = of_it(Sql::new(db, "delete from product_event where hotel_id = "))
                 .text(" and seq in (")
@@ -179,8 +200,53 @@ async fn prune(
     before: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     if !is_postgres(db) {
-        return prune_in_order(db, (table, column), before).await;
+        prune_in_order(db, (table, column), before).await
+    } else if partitions::is_citus(db).await? {
+        prune_by_key(db, (table, column), before).await
+    } else {
+        prune_by_place(db, (table, column), before).await
     }
+}
+
+/// First where something is old, then that, some pages at a time. Each statement that looked for more of it would read
+/// anew what has taken the place of what was old before: an index of when pages were written (BRIN) leads there for ever.
+async fn prune_by_place(
+    db: &DatabaseConnection,
+    (table, column): (&str, &str),
+    before: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    // The first number of `(page,row)`.
+    let part = format!("cast((cast(cast(ctid as text) as point))[0] as bigint) / {PAGES}");
+    let find =
+        Sql::new(db, format!("select distinct {part} as part from {table} where {column} < "))
+            .bind(before)
+            .text(" order by part");
+    let mut deleted = 0;
+    for row in db.query_all_raw(find.statement()).await? {
+        let part: i64 = row.try_get_by_index(0)?;
+        let delete = Sql::new(db, format!("delete from {table} where ctid >= cast("))
+            .bind(format!("({},0)", part * PAGES))
+            .text(" as tid) and ctid < cast(")
+            .bind(format!("({},0)", (part + 1) * PAGES))
+            // A window may have been used again since it was found.
+            .text(format!(" as tid) and {column} < "))
+            .bind(before);
+        // Whatever else may seem cheaper: these pages, and no others.
+        let by_place = "set local enable_seqscan = off; set local enable_bitmapscan = off";
+        deleted += retry::on_conflict(|| delete_by(db, by_place, &delete)).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(deleted)
+}
+
+/// Citus deletes nothing by its place.
+async fn prune_by_key(
+    db: &DatabaseConnection,
+    (table, column): (&str, &str),
+    before: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    // It looks cheaper to read all that is old, which each statement would do anew.
+    let by_key = "set local enable_hashjoin = off; set local enable_mergejoin = off";
     // The time is asked for twice: a window may have been used again since it was found.
     let old = format!("(select gate_id, hotel_id from {table} where {column} < ");
     let delete = Sql::new(db, format!("delete from {table} where (gate_id, hotel_id) in {old}"))
@@ -191,7 +257,7 @@ async fn prune(
         .bind(before);
     let mut deleted = 0;
     loop {
-        match retry::on_conflict(|| delete_by_key(db, &delete)).await? {
+        match retry::on_conflict(|| delete_by(db, by_key, &delete)).await? {
             0 => return Ok(deleted),
             rows => deleted += rows,
         }
@@ -199,11 +265,10 @@ async fn prune(
     }
 }
 
-/// It looks cheaper to read all that is old, which each statement would do anew.
-async fn delete_by_key(db: &DatabaseConnection, delete: &Sql) -> Result<u64, StoreError> {
+/// Deletes in a way that the planner would not choose.
+async fn delete_by(db: &DatabaseConnection, way: &str, delete: &Sql) -> Result<u64, StoreError> {
     let txn = db.begin().await?;
-    let by_key = "set local enable_hashjoin = off; set local enable_mergejoin = off";
-    txn.execute_unprepared(by_key).await?;
+    txn.execute_unprepared(way).await?;
     let rows = txn.execute_raw(delete.clone().statement()).await?.rows_affected();
     txn.commit().await?;
     Ok(rows)

@@ -66,7 +66,7 @@ pub async fn retain(
         return Err(RetainError::Unreconciled { hotel_months, before });
     }
     let dropped = retention::drop_events_before(&db.search, before, now).await?;
-    let horizon = now.checked_sub_months(Months::new(keep.gate_months)).unwrap_or(now);
+    let horizon = now.checked_sub_months(Months::new(keep.gate_months)).unwrap_or_default();
     Ok(Forgotten {
         dropped_before: before,
         months: dropped.months,

@@ -12,6 +12,7 @@ use rollup_worker::arguments::Retain;
 use rollup_worker::retain::{Forgotten, RetainError, retain};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait as _, Statement, TransactionTrait as _};
+use uuid::Uuid;
 
 const HOTEL: HotelId = hotel(1);
 
@@ -375,7 +376,7 @@ async fn what_is_old_is_found_without_reading_what_is_new() {
     assert!((1_000..100_000).contains(&read), "{read} rows");
 }
 
-/// Not once for each of the statements that delete it.
+/// Not once for each of the statements that delete it; nor what has taken the place of what was old before.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_old_is_read_once() {
     const ROWS: i64 = 100_000;
@@ -383,31 +384,81 @@ async fn what_is_old_is_read_once() {
     let books = Books::on(TestDatabase::on_one_machine(Backend::Postgres).await).await;
     let url = books.database.url().parse().unwrap();
     let db = plg_store::connect::single(&url, Planning::Fresh).await.unwrap();
-    for (table, columns) in [("event_gate", ""), ("event_window", ", 1")] {
+    let tables = [("event_gate", ""), ("event_window", ", 1")];
+    for (table, _) in tables {
         // As above.
         ledger::damage(&db, &format!("alter table {table} set (autovacuum_enabled = off)")).await;
-        for _ in 0..5 {
+    }
+    let fill = async |months: u32, rows: i64| {
+        for (table, columns) in tables {
             let insert = format!(
                 "insert into {table} select gen_random_uuid(), gen_random_uuid(), \
-                 timestamptz '{NOON}' - interval '20 months'{columns} from generate_series(1, {})",
-                ROWS / 5
+                 timestamptz '{NOON}' - interval '{months} months'{columns} from generate_series(1, {rows})",
             );
             ledger::damage(&db, &insert).await;
         }
-        ledger::damage(&db, &format!("vacuum (analyze) {table}")).await;
-    }
-    for tell in ["pg_stat_force_next_flush()", "pg_stat_reset()"] {
-        ledger::number(&db, &format!("select 1::bigint as n from {tell}")).await;
-    }
+    };
+    // The last row keeps the table as long as it is, when all before it are gone.
+    for (used_again, new) in [(0, 1), (ROWS, 0)] {
+        fill(0, used_again).await;
+        fill(20, ROWS).await;
+        fill(0, new).await;
+        for (table, _) in tables {
+            ledger::damage(&db, &format!("vacuum (analyze) {table}")).await;
+        }
+        for tell in ["pg_stat_force_next_flush()", "pg_stat_reset()"] {
+            ledger::number(&db, &format!("select 1::bigint as n from {tell}")).await;
+        }
 
-    let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+        let forgotten = books.retain(&KEEP_TWO_MONTHS).await.unwrap();
 
-    assert_eq!((forgotten.gates, forgotten.windows), (100_000, 100_000));
-    books.sessions_ended().await;
-    for table in ["event_gate", "event_window"] {
-        let read = "select idx_tup_fetch + seq_tup_read as n from pg_stat_user_tables";
-        let read = ledger::number(&db, &format!("{read} where relname = '{table}'")).await;
-        // When they are found, and when they are deleted.
-        assert!(read <= 2 * ROWS + ROWS / 10, "{read} rows of {table}");
+        assert_eq!((forgotten.gates, forgotten.windows), (100_000, 100_000));
+        books.sessions_ended().await;
+        for (table, _) in tables {
+            let read = "select idx_tup_fetch + seq_tup_read as n from pg_stat_user_tables";
+            let read = ledger::number(&db, &format!("{read} where relname = '{table}'")).await;
+            // Citus looks for them, and for each that it deletes.
+            assert!(read <= 2 * ROWS + used_again + ROWS / 10, "{read} rows of {table}");
+            ledger::damage(&db, &format!("vacuum {table}")).await;
+        }
     }
+}
+
+/// Else all of its events would be missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_noted_of_a_month_that_is_gone_is_never_lost() {
+    const KEEP_THREE_MONTHS: Retain = Retain { months: 3, ..KEEP_TWO_MONTHS };
+
+    let books = three_months_on_one_machine().await;
+    books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+    // As if it was to drop December, too, and was interrupted.
+    ledger::damage(&books.db, "update event_retention set dropped_before = 202701").await;
+    let interrupt = "create function interrupt() returns trigger language plpgsql as $$ begin \
+                     if new.dropped_before = 202612 then raise exception 'interrupted'; end if; \
+                     return new; end $$; create trigger interrupt before insert on event_retention \
+                     for each row execute function interrupt()";
+    ledger::damage(&books.db, interrupt).await;
+    books.retain(&KEEP_THREE_MONTHS).await.unwrap_err();
+    ledger::damage(&books.db, "drop function interrupt cascade").await;
+
+    books.retain(&KEEP_THREE_MONTHS).await.unwrap();
+
+    let run = books.reconcile(&full()).await;
+    assert_eq!((run.figures.hotel_months, run.figures.missing), (2, 0));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_smallest_of_all_ids_is_no_exception(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let smallest = HotelId(Uuid::nil());
+    let books = Books::of(backend, &[smallest]).await;
+    books.clock.set_to("2027-01-10T12:00:00Z");
+    books.record(&[click(smallest)]).await;
+    books.reconcile(&incremental()).await;
+
+    books.retain(&KEEP_TWO_MONTHS).await.unwrap();
+
+    assert_eq!(books.count("product_event where month < 202612").await, 0);
 }
