@@ -52,7 +52,7 @@ impl Correction {
     /// What to add to the live counter, whatever it is by now.
     #[must_use]
     pub const fn delta(&self) -> i64 {
-        self.expected - self.before
+        self.expected.saturating_sub(self.before)
     }
 }
 
@@ -74,27 +74,29 @@ fn can_fall(counter: Counter) -> bool {
     CATALOGUE.iter().filter_map(|row| row.effect).any(|e| e.counter == counter && e.step < 0)
 }
 
-/// Decides about one hotel-month.
+/// Decides about one hotel-month. Of a damaged one the facts may be any numbers.
 #[must_use]
 pub fn reconcile(facts: &Facts) -> Verdict {
     let (start, counted, missing, missing_in_month) = match facts.all {
         None => {
-            let missing = facts.last_seq - facts.rolled_seq - facts.new.events;
-            (facts.verified, facts.new, missing, facts.known_missing + missing)
+            let missing =
+                facts.last_seq.saturating_sub(facts.rolled_seq).saturating_sub(facts.new.events);
+            (facts.verified, facts.new, missing, facts.known_missing.saturating_add(missing))
         }
         Some(all) => {
-            let missing = facts.last_seq - all.events;
+            let missing = facts.last_seq.saturating_sub(all.events);
             (facts.opening, all, missing, missing)
         }
     };
     let nothing_newly_missing = missing_in_month == facts.known_missing;
 
     let verified = PerCounter::from_fn(|counter| {
-        let proven = start[counter] + counted.net[counter];
-        let lowest = if can_fall(counter) { proven - missing.max(0) } else { proven };
-        let highest = proven + missing.max(0);
+        let proven = start[counter].saturating_add(counted.net[counter]);
+        let room = missing.max(0);
+        let lowest = if can_fall(counter) { proven.saturating_sub(room) } else { proven };
+        let highest = proven.saturating_add(room);
         let likely = if nothing_newly_missing {
-            facts.verified[counter] + facts.new.net[counter]
+            facts.verified[counter].saturating_add(facts.new.net[counter])
         } else {
             facts.live[counter]
         };
@@ -158,6 +160,23 @@ mod tests {
         // What one missing event cannot explain is drift all the same.
         assert_eq!(corrected(&facts(9, 3, 3, 3, 7)), [(9, 7)]);
         assert_eq!(corrected(&facts(5, 3, 3, 3, 7)), [(5, 6)]);
+    }
+
+    /// It would stop the run, and leave all that come behind it unreconciled.
+    #[test]
+    fn damage_of_any_size_is_decided_about() {
+        for (rolled_seq, last_seq) in [(3, i64::MAX), (-5, i64::MAX), (i64::MAX, i64::MIN)] {
+            for live in [7, i64::MAX, i64::MIN] {
+                for verified in [3, i64::MAX, i64::MIN] {
+                    let part = facts(live, verified, rolled_seq, 4, last_seq);
+                    for facts in [part, Facts { all: Some(part.new), ..part }] {
+                        let verdict = reconcile(&facts);
+                        assert_eq!(verdict.corrections.is_empty(), verdict.verified == facts.live);
+                    }
+                }
+            }
+        }
+        assert!(corrected(&facts(7, 3, 3, 4, i64::MAX)).is_empty(), "any event may be missing");
     }
 
     #[test]

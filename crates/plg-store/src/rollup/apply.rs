@@ -199,7 +199,8 @@ enum Closed {
 }
 
 /// Compares and sets: hotel-months whose version is still the one that was read are written, and answered
-/// as they are then. They are addressed in order of their keys, and locked in it.
+/// as they are then. That of a hotel which was deleted meanwhile, and has come again, is the same: it is told by having
+/// fewer events. They are addressed in order of their keys, and locked in it.
 ///
 /// Counters are corrected, and marked as verified, by what has to be *added*: they may have moved since
 /// they were read.
@@ -243,7 +244,10 @@ async fn verify(
     .bind(now)
     .text(" from ")
     .rows(rows)
-    .text(" where u.hotel_id = t.hotel_id and u.month = t.month and u.rollup_version = t.version")
+    .text(
+        " where u.hotel_id = t.hotel_id and u.month = t.month and u.rollup_version = t.version \
+         and u.last_seq >= t.rolled_seq",
+    )
     .text(match closed {
         Closed::OnlyIfNothingIsCarried => " and (t.active_users = 0 or not u.closed)",
         Closed::Too => "",

@@ -7,8 +7,8 @@ use crate::support::{
 use plg_core::ids::HotelId;
 use plg_store::rollup::runs::{Figures, Status};
 use plg_store::schema::usage_adjustment;
-use plg_testkit::Backend;
 use plg_testkit::commands::{hotel, import};
+use plg_testkit::{Backend, ledger};
 use rollup_worker::{Options, Stop};
 use rstest::rstest;
 use sea_orm::EntityTrait;
@@ -204,4 +204,34 @@ async fn an_empty_database_is_reconciled_at_once(
     }
     assert_eq!(books.runs().await.len(), 2);
     assert_eq!(a_day_of(HOTEL).len(), usize::try_from(EVENTS_OF_A_DAY).unwrap());
+}
+
+/// As the handbook deletes one, between counting and writing.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotel_that_was_deleted_and_comes_again_is_not_given_its_old_counters(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = Books::of(backend, &[hotel(0), HOTEL]).await;
+    let come_again = async || {
+        let id = ledger::uuid(&books.db, HOTEL.0);
+        let of_hotels =
+            ["product_event", "event_gate", "event_window", "seat", "hotel", "usage_monthly"];
+        for table in of_hotels {
+            ledger::damage(&books.db, &format!("delete from {table} where hotel_id = {id}")).await;
+        }
+        books.record(&[import(HOTEL, "again")]).await;
+    };
+    let meanwhile = |written| {
+        if written == 1 {
+            wait_for(come_again());
+        }
+    };
+    let options = Options { read_chunk: 2, write_chunk: 1, ..incremental() };
+
+    books.try_reconcile(&options, &mut after_each(meanwhile), &Stop::default()).await.unwrap();
+
+    assert_eq!(books.reconcile(&incremental()).await.figures.corrected, 0);
+    assert_eq!(books.counters(HOTEL, NOVEMBER).await, [1, 0, 0]);
+    books.assert_balanced().await;
 }
