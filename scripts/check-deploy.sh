@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks image, compose file and manifests without an engine or a cluster: others' validators, and our
-# own rules in deploy/tests. Installs what it needs under target/. Arguments go to pytest.
+# own rules in deploy/tests. Wants the release build (scripts/build-release.sh); installs what else it needs under
+# target/. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

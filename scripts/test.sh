@@ -46,7 +46,7 @@ say "tests"
 if [ $# -gt 0 ]; then
     exec cargo test --locked "$@"
 fi
-# Tests start the shipped programs, also those of packages without tests of their own.
+# Tests start programs, also those of other packages.
 cargo build --workspace --bins --locked
 cargo test --workspace --locked
 say "the program as it is shipped"

@@ -1,4 +1,4 @@
-//! A load of imports with unique keys over plain HTTP/1.1 connections.
+//! A load over plain HTTP/1.1 connections: actions with unique keys, alone or among views, arrays, or reads.
 //!
 //! *Closed loop*: each connection sends its next request when it has the answer to the last one.
 //! *Constant rate*: requests are due at fixed times, and their latency counts from when they were due,

@@ -1,6 +1,6 @@
 //! The schema of the database, one file a migration, for PostgreSQL and SQLite alike.
 //!
-//! Every key contains `hotel_id`, so that the tables can be distributed by hotel. There are no
+//! Every key of a hotel's table contains `hotel_id`, so that the tables can be distributed by hotel. There are no
 //! triggers, no foreign keys across hotels and no defaults that read a clock.
 
 use sea_orm_migration::prelude::*;

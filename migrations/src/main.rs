@@ -1,4 +1,4 @@
-//! `migrate` by itself; what is shipped is the package `plg`.
+//! `migrate` by itself, with the C library's memory; what is shipped is the package `plg`, with that of mimalloc.
 
 fn main() -> std::process::ExitCode {
     migrations::program::execute(std::env::args_os())

@@ -1,4 +1,4 @@
-//! The application, built alike by `main` and by tests: listening, with its lanes, ready to run.
+//! The application, built alike by `program` and by tests: listening, with its lanes, ready to run.
 
 use crate::access::development::Development;
 use crate::access::{Access, AccessError};

@@ -18,6 +18,7 @@
 //! | [`reconcile`] | counters against events: corrections and missing events |
 //! | [`usage`] | a month as it is read, with or without a row |
 //! | [`as_text`] | instants and days as JSON writes them |
+//! | [`access`] | who calls, and what they may do |
 
 pub mod access;
 pub mod as_text;

@@ -1,7 +1,7 @@
 //! Gates: what the dedup rules remember. A row says that an event has passed.
 //!
 //! Gates that close for ever are in `event_gate`; those that let events pass again are in
-//! `event_window`, where the nightly pruning finds nothing that has to stay.
+//! `event_window`, where pruning (`rollup-worker retain`) finds nothing that has to stay.
 
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;

@@ -1,5 +1,5 @@
 //! What tests, the demo and benchmarks need: throw-away databases of both kinds, a clock to set, the
-//! real application in the same process, and the shipped programs as processes to be killed.
+//! real application in the same process, and the programs as processes to be killed.
 //!
 //! Nothing here is shipped, so it may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

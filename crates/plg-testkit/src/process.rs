@@ -1,4 +1,4 @@
-//! The shipped programs as processes: to be stopped, and to be killed.
+//! The programs as processes: to be stopped, and to be killed.
 
 use crate::access;
 use std::io::{BufRead, BufReader};

@@ -10,7 +10,7 @@
 //! | [`arguments`] | the command line |
 //! | [`connections`] | opens the database, and says clearly why it cannot |
 //! | [`run`] | the loop: find, count, decide, write |
-//! | [`program`] | the command
+//! | [`program`] | the command |
 //! | [`report`] | progress bar, log and summary |
 //! | [`retain`] | forgets what is old |
 //! | [`stop`] | the request to stop |

@@ -1,4 +1,4 @@
-//! The shipped program as real processes: several at once, killed, without a database, told to stop,
+//! The program as real processes: several at once, killed, without a database, told to stop,
 //! and asked for more than it can do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

@@ -22,7 +22,7 @@ pub(crate) type Environment = [(&'static str, &'static str)];
 pub(crate) const ONE_HOTEL_A_TRANSACTION: &Environment =
     &[("PLG__WRITER__HOTELS_PER_TRANSACTION", "1"), ("PLG__WRITER__LANES", "4")];
 
-/// The shipped `ingest-api`, running, and a client of it.
+/// `ingest-api`, running, and a client of it.
 pub(crate) struct Service {
     process: Process,
     pub(crate) api: Api,

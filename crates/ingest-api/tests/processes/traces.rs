@@ -1,4 +1,4 @@
-//! Traces of the shipped program: what the environment says of them, and that none is lost by a stop.
+//! Traces of the program: what the environment says of them, and that none is lost by a stop.
 
 use crate::support::Service;
 use plg_testkit::{Backend, Collector, TestDatabase};

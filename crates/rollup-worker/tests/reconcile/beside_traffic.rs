@@ -95,7 +95,7 @@ async fn runs_beside_traffic_and_damage_end_with_counters_that_equal_the_events(
     }
 }
 
-/// The programs as they are shipped: HTTP in, counters out, and the worker beside it.
+/// HTTP in, counters out, and the worker beside it.
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_answers_everybody_while_the_worker_runs(

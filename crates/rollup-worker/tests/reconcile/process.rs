@@ -1,4 +1,4 @@
-//! The shipped program as a process.
+//! The program as a process.
 
 use crate::support::Books;
 use serde_json::Value;
