@@ -16,10 +16,10 @@ use uuid::Uuid;
 
 /// Session windows and daily caps are over after this long, in every time zone.
 const WINDOW_HORIZON: TimeDelta = TimeDelta::days(3);
-/// Rows deleted by one statement (Citus).
-const CHUNK: i64 = 10_000;
 /// Pages that one statement looks at, of some ninety rows each (PostgreSQL).
 const PAGES: i64 = 128;
+/// Rows deleted by one statement (Citus).
+const CHUNK: i64 = 10_000;
 /// The same on SQLite, where nobody else writes meanwhile.
 const SMALL_CHUNK: i64 = 1_000;
 /// How long others may work between statements.
