@@ -95,7 +95,8 @@ pub(crate) async fn guard<B: MessageBody>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let has_body = matches!(*request.method(), Method::POST | Method::PUT);
     if !has_body
-        && request.path().starts_with("/v1/")
+        // As routes see it: `/%761/` leads there, too.
+        && request.match_info().as_str().starts_with("/v1/")
         && let Err(problem) = let_in(request.request())
     {
         return Ok(request.error_response(problem).map_into_right_body());

@@ -10,7 +10,7 @@ use crate::json::{Object, parse_part};
 use crate::problem::Problem;
 use plg_core::catalogue::EventType;
 use plg_core::event::NewEvent;
-use plg_core::event_data;
+use plg_core::event_data::{self, EVENT_DATA_MAX_BYTES};
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,6 +27,9 @@ pub(super) const NAMES: [(&str, &str); 6] = [
     ("dedup_key", "data.dedup_key"),
     ("event_data", "data"),
 ];
+
+/// Longest `data`, in bytes: an event's data, and as much for the ids beside it.
+const DATA_MAX_BYTES: usize = 2 * EVENT_DATA_MAX_BYTES;
 
 /// A CloudEvent to record.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -83,6 +86,12 @@ impl CloudEvent {
             return Err(Problem::field("datacontenttype", detail));
         }
         let id = sending_id(&self.source, &self.id)?;
+        // Before it is understood, which takes a hundred times as much memory.
+        let bytes = self.data.get().len();
+        if bytes > DATA_MAX_BYTES {
+            let detail = format!("must be at most {DATA_MAX_BYTES} bytes of JSON, got {bytes}");
+            return Err(Problem::field("data", detail));
+        }
         // First: what `rest` is read as would hide it.
         event_data::check_exact(self.data.get()).map_err(|error| Problem::field("data", error))?;
         let Object(sent) = parse_part::<Object<CloudEventData>>("data", &self.data)?;

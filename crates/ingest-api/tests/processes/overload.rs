@@ -113,6 +113,7 @@ async fn no_more_are_in_hand_than_are_answered_in_time(
     }
     let read = format!("/v1/hotels/{}/usage", hotel(1));
     assert_overloaded(&api.get(&read).await);
+    assert_overloaded(&api.get(&read.replace("/v1/", "/%761/")).await);
     assert_eq!(api.get("/livez").await.status, 200);
 
     lock.release().await;
