@@ -1,7 +1,7 @@
 //! Distributes the tables by hotel, on a PostgreSQL that has Citus.
 //!
-//! Every key of a hotel's table contains `hotel_id`, so a hotel's rows of all tables lie in one shard, and a transaction of one
-//! hotel runs on one node. Tables that belong to no hotel (runs, service keys, what was dropped, the
+//! Every key of a hotel's table contains `hotel_id`, so a hotel's rows of all tables lie in one shard, and a
+//! transaction of one hotel runs on one node. Tables that belong to no hotel (runs, service keys, what was dropped, the
 //! migrations) stay on the coordinator: nothing that records reads them.
 
 use sea_orm_migration::sea_orm::{

@@ -28,8 +28,9 @@ pub(super) const NAMES: [(&str, &str); 6] = [
     ("event_data", "data"),
 ];
 
-/// Longest `data`, in bytes: an event's data, and as much for the ids beside it.
-const DATA_MAX_BYTES: usize = 2 * EVENT_DATA_MAX_BYTES;
+/// Longest `data`, in bytes as sent. What is kept of it is bounded by itself; letters written as escapes take three times
+/// as much, and there are ids beside it.
+const DATA_MAX_BYTES: usize = 4 * EVENT_DATA_MAX_BYTES;
 
 /// A CloudEvent to record.
 #[derive(Debug, Deserialize, ToSchema)]

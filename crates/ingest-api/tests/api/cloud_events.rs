@@ -110,14 +110,14 @@ async fn what_is_wrong_is_named() {
     let twice = with("data", json!("here")).to_string().replace(r#""here""#, &data);
     assert_invalid(&Api::send(request.body(twice)).await, "data");
     // Too long to be understood at all.
-    let long = data.replace(r#""b":2"#, &format!(r#""b":"{}""#, "x".repeat(16_384)));
+    let long = data.replace(r#""b":2"#, &format!(r#""b":"{}""#, "x".repeat(32_768)));
     let long = with("data", json!("here")).to_string().replace(r#""here""#, &long);
     let request = t.request(Method::POST, "/v1/events");
     let request = request.header("Content-Type", "application/cloudevents+json");
     let answer = Api::send(request.body(long)).await;
     assert_invalid(&answer, "data");
     let detail = answer.body["detail"].as_str().expect("text");
-    assert!(detail.contains("at most 16384 bytes"), "{detail}");
+    assert!(detail.contains("at most 32768 bytes"), "{detail}");
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     for (name, value) in [("$serde_json::private::RawValue", json!("[]")), ("deep", deep)] {
         let data = json!({ "user_id": USER, "dedup_key": "1", name: value });
