@@ -5,8 +5,9 @@ use crate::baselines::{Pgbench, pgbench, redis};
 use crate::load::{ITEMS, Ids, Load, Outcome, What, run as run_load};
 use crate::report::{Figures, Target, print};
 use crate::seed;
-use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
+use crate::server::{Kind, Place, serve, stop_and_check};
 use plg_testkit::access::ROOT_KEY;
+use plg_testkit::process;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,7 @@ impl Bench {
         assert_eq!(outcome.failures, 0, "every request is answered well");
         let refused = outcome.refused.len();
         assert!(refused == 0 || settings.contains(&PATIENT), "{refused} requests are refused");
-        let memory = peak_mib(server.id());
+        let memory = process::peak_mib(server.id()).expect("it runs");
         stop_and_check(server, &url).await;
         (outcome, memory)
     }

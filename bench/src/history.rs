@@ -5,7 +5,8 @@ use crate::compare::{CONNECTIONS, HOTELS, load};
 use crate::load::{Ids, Load, run as run_load};
 use crate::report::{Figures, Target, print};
 use crate::seed;
-use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
+use crate::server::{Kind, Place, serve, stop_and_check};
+use plg_testkit::process;
 
 /// Months before this one, each with as many events of each hotel.
 const MONTHS: i64 = 10;
@@ -38,7 +39,7 @@ pub(crate) async fn run(effort: &Effort) {
                 };
                 note("actions/s", outcome.rate);
                 note("p99 ms", outcome.quantile_ms(0.99));
-                note("MiB", peak_mib(server.id()));
+                note("MiB", process::peak_mib(server.id()).expect("it runs"));
                 stop_and_check(server, url).await;
             }
         }

@@ -5,7 +5,7 @@ use crate::compare::load;
 use crate::load::{Load, run as run_load};
 use crate::report::{Figures, Target, print};
 use crate::seed;
-use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
+use crate::server::{Kind, Place, serve, stop_and_check};
 use plg_testkit::{ledger, process};
 use sea_orm::DatabaseConnection;
 use std::process::{Command, Stdio};
@@ -36,8 +36,7 @@ async fn work(url: &str, arguments: &[&str]) -> (f64, f64) {
         .expect("rollup-worker starts");
     let mut memory: f64 = 0.0;
     loop {
-        let peak = peak_mib(worker.id());
-        memory = if peak.is_nan() { memory } else { memory.max(peak) };
+        memory = memory.max(process::peak_mib(worker.id()).unwrap_or_default());
         if let Some(status) = worker.try_wait().expect("it can be waited for") {
             assert!(status.success(), "rollup-worker fails");
             return (began.elapsed().as_secs_f64(), memory);

@@ -8,7 +8,8 @@ use crate::Effort;
 use crate::compare::{CONNECTIONS, HOTELS, load};
 use crate::load::{Load, Outcome, run as run_load};
 use crate::report::{Figures, Target, print};
-use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
+use crate::server::{Kind, Place, serve, stop_and_check};
+use plg_testkit::process;
 use std::time::Duration;
 
 /// Connections of the bursts.
@@ -37,7 +38,7 @@ pub(crate) async fn run(effort: &Effort) {
             assert_eq!((after.failures, after.refused.len()), (0, 0), "nobody is refused any more");
             figures.note(&format!("{name}: p99 ms after it"), after.quantile_ms(0.99));
         }
-        figures.note("MiB", peak_mib(server.id()));
+        figures.note("MiB", process::peak_mib(server.id()).expect("it runs"));
         stop_and_check(server, &url).await;
     }
     let line = |what: &str, ours: &str, theirs: &str, bound| {

@@ -127,11 +127,3 @@ pub(crate) async fn stop_and_check(server: Process, url: &str) {
     ledger::assert_balanced(&db).await;
     db.close().await.expect("closes");
 }
-
-/// The highest resident memory of a process so far, in MiB.
-pub(crate) fn peak_mib(id: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(f64::NAN) / 1024.0
-}

@@ -4,8 +4,9 @@ use crate::Effort;
 use crate::compare::load;
 use crate::load::{Load, run as run_load};
 use crate::report::{Figures, Target, print};
-use crate::server::{Kind, Place, peak_mib, serve, stop_and_check};
+use crate::server::{Kind, Place, serve, stop_and_check};
 use plg_testkit::access::ROOT_KEY;
+use plg_testkit::process;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -54,7 +55,7 @@ pub(crate) async fn run(effort: &Effort) {
                 "every request of the client that works succeeds"
             );
             figures.note(p99, outcome.quantile_ms(0.99));
-            figures.note(memory, peak_mib(server.id()));
+            figures.note(memory, process::peak_mib(server.id()).expect("it runs"));
             sockets.shutdown().await;
             stop_and_check(server, &url).await;
         }

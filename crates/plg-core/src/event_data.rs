@@ -1,10 +1,13 @@
 //! What a sender wants to remember with an event, within bounds.
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use std::fmt;
+use std::sync::Arc;
 
-/// Longest accepted `event_data`, in bytes of JSON as sent, and as PostgreSQL gives it back: `1e300` with all its zeros.
+/// Longest accepted `event_data`, in bytes of JSON as sent, and without spaces and with the digits that PostgreSQL gives
+/// back: `1e300` with all its zeros.
 pub const EVENT_DATA_MAX_BYTES: usize = 8 * 1024;
 /// Deepest accepted `event_data`, in levels; the object itself is the first.
 pub const EVENT_DATA_MAX_LEVELS: usize = 16;
@@ -15,9 +18,23 @@ const SHOWN_CHARS: usize = 40;
 const RESERVED_KEY: &str = "$serde_json::private::RawValue";
 
 /// What the sender wants to remember with an event: a JSON object within bounds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct EventData(Value);
+///
+/// It is kept as text: understood, eight kilobytes of objects in one another are a megabyte.
+#[derive(Debug, Clone)]
+pub struct EventData(Arc<RawValue>);
+
+/// Letter by letter; [`EventData::is_same`] looks at what it says.
+impl PartialEq for EventData {
+    fn eq(&self, other: &Self) -> bool {
+        self.json() == other.json()
+    }
+}
+
+impl Serialize for EventData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
 
 /// Why a JSON text is not [`EventData`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,30 +82,46 @@ impl EventData {
             return Err(EventDataError::NotAnObject);
         }
         check_level(&value, 1)?;
-        let bytes = json.len() + growth(&value);
+        let data = Self::of(&value)?;
+        let bytes = data.json().len() + growth(&value);
         if bytes > EVENT_DATA_MAX_BYTES {
             return Err(EventDataError::TooLarge { bytes });
         }
-        Ok(Self(value))
+        Ok(data)
     }
 
-    /// From a stored value, which was checked when it was written.
-    #[must_use]
-    pub const fn from_stored(value: Value) -> Self {
-        Self(value)
+    /// From a stored text, whose bounds were checked when it was written. Databases write the same value in other ways:
+    /// it is given the form that it was answered with.
+    ///
+    /// # Errors
+    /// When it is not JSON.
+    pub fn from_stored(json: &str) -> Result<Self, EventDataError> {
+        Self::of(&serde_json::from_str(json).map_err(|error| malformed(&error))?)
+    }
+
+    fn of(value: &Value) -> Result<Self, EventDataError> {
+        Ok(Self(to_raw_value(value).map_err(|error| malformed(&error))?.into()))
     }
 
     /// Whether both say the same: databases may write the same number in another way.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        same(&self.0, &other.0)
+        let value = |data: &Self| serde_json::from_str(data.json());
+        match (value(self), value(other)) {
+            (Ok(one), Ok(other)) => same(&one, &other),
+            _ => self == other,
+        }
     }
 
     /// As JSON text.
     #[must_use]
-    pub fn to_json(&self) -> String {
-        self.0.to_string()
+    pub fn json(&self) -> &str {
+        self.0.get()
     }
+}
+
+fn malformed(error: &serde_json::Error) -> EventDataError {
+    EventDataError::Malformed(error.to_string())
 }
 
 /// Checks that a JSON text is kept as it was sent.
@@ -275,6 +308,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_database_gives_back_is_shown_as_it_was_answered() {
+        let sent = EventData::parse(r#"{ "b": 1e300, "a": [1.50, "\u00e9"] }"#).unwrap();
+        assert_eq!(sent.json(), r#"{"a":[1.5,"é"],"b":1e+300}"#);
+        let stored = format!(r#"{{"b": 1{}, "a": [1.50, "é"]}}"#, "0".repeat(300));
+        assert_eq!(EventData::from_stored(&stored), Ok(sent));
+        assert!(matches!(EventData::from_stored("{"), Err(EventDataError::Malformed(_))));
+    }
+
     /// By default serde_json reads a tenth of all doubles as their neighbour.
     #[test]
     fn a_double_is_kept_to_its_last_digit() {
@@ -287,8 +329,9 @@ mod tests {
             if number.is_finite() {
                 let json = format!("{{\"a\":{number:e}}}");
                 let data = EventData::parse(&json).unwrap();
-                assert_eq!(data.0["a"].as_f64(), Some(number), "{json}");
-                assert!(data.is_same(&EventData::parse(&data.to_json()).unwrap()), "{json}");
+                let kept: Value = serde_json::from_str(data.json()).unwrap();
+                assert_eq!(kept["a"].as_f64(), Some(number), "{json}");
+                assert!(data.is_same(&EventData::parse(data.json()).unwrap()), "{json}");
             }
         }
     }
@@ -315,6 +358,9 @@ mod tests {
         let small = numbers(40).replace("1e300", "-1e-300");
         assert!(matches!(EventData::parse(&small), Err(EventDataError::TooLarge { .. })));
         assert!(EventData::parse(&numbers(1_000).replace("1e300", "1.5")).is_ok());
+        // Three bytes of 8 KiB become twelve.
+        let short = numbers(1_000).replace("1e300", "1e9");
+        assert_eq!(EventData::parse(&short), Err(EventDataError::TooLarge { bytes: 13_007 }));
 
         let deep = |levels: usize| {
             format!("{{\"a\":{}0{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))

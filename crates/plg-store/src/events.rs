@@ -38,6 +38,9 @@ pub struct Page {
 /// a page has fewer events than asked for, and a `next`.
 pub const PAGE_SCAN_MAX: u64 = 10_000;
 
+/// Bytes of data after which a page ends, likewise: its readers may be slow, and many.
+const PAGE_DATA_BYTES: usize = 1024 * 1024;
+
 /// Events with the same id, besides the first, that are looked through for one.
 const SENDERS_OF_AN_ID: u64 = 100;
 
@@ -89,7 +92,12 @@ pub async fn list(
 }
 
 fn page(mut rows: Vec<product_event::Model>, limit: u64) -> Result<Page, StoreError> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut data_bytes = 0;
+    let too_much = rows.iter().position(|row| {
+        data_bytes += row.event_data.as_ref().map_or(0, String::len);
+        data_bytes > PAGE_DATA_BYTES
+    });
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(too_much.unwrap_or(usize::MAX));
     let is_last = rows.len() <= limit;
     rows.truncate(limit);
     let events = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
@@ -111,6 +119,7 @@ fn from_row(row: product_event::Model) -> Result<RecordedEvent, StoreError> {
     }
 
     let event_type = row.event_type.parse();
+    let event_data = row.event_data.as_deref().map(EventData::from_stored).transpose();
     Ok(RecordedEvent {
         event_type: event_type.map_err(|_| StoreError::corrupt("event_type", &row.event_type))?,
         hotel_id: HotelId(row.hotel_id),
@@ -118,7 +127,7 @@ fn from_row(row: product_event::Model) -> Result<RecordedEvent, StoreError> {
         session_id: text(row.session_id, SessionId::parse)?,
         event_id: text(row.event_id, EventId::parse)?,
         dedup_key: text(row.dedup_key, DedupKey::parse)?,
-        event_data: row.event_data.map(EventData::from_stored),
+        event_data: event_data.map_err(|e| StoreError::corrupt("event_data", e.to_string()))?,
         month: month_of(row.month)?,
         day: row.day,
         seq: row.seq,
@@ -245,7 +254,7 @@ pub(crate) fn rows(events: &[Arc<RecordedEvent>]) -> Rows {
         )
         .optional_text(
             "event_data",
-            events.iter().map(|e| e.event_data.as_ref().map(EventData::to_json)),
+            events.iter().map(|e| e.event_data.as_ref().map(|data| data.json().to_owned())),
         )
         .date("day", events.iter().map(|e| e.day))
         .instant("recorded_at", events.iter().map(|e| e.recorded_at))

@@ -104,6 +104,15 @@ impl Drop for Process {
     }
 }
 
+/// The highest resident memory of a process so far, in MiB; `None` once it has ended.
+#[must_use]
+pub fn peak_mib(id: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib = line.split_whitespace().next()?.parse::<f64>().ok()?;
+    Some(kib / 1024.0)
+}
+
 /// A program of this workspace: from the folder that `PLG_PROGRAMS` names, or built beside the one that
 /// runs.
 ///

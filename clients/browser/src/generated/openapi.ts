@@ -834,7 +834,7 @@ export interface operations {
             /** @description Recorded, or recognised as a repetition */
             200: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
@@ -1335,7 +1335,7 @@ export interface operations {
             /** @description Counted before */
             200: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
@@ -1346,7 +1346,7 @@ export interface operations {
             /** @description Recorded and counted */
             201: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
@@ -1500,7 +1500,7 @@ export interface operations {
             /** @description Counted before */
             200: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
@@ -1511,7 +1511,7 @@ export interface operations {
             /** @description Recorded and counted */
             201: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
@@ -1877,7 +1877,7 @@ export interface operations {
             /** @description Counted before */
             200: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
@@ -1888,7 +1888,7 @@ export interface operations {
             /** @description Recorded and counted */
             201: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
@@ -2042,7 +2042,7 @@ export interface operations {
             /** @description Given up, or not held */
             200: {
                 headers: {
-                    /** @description True when an earlier request under the same Idempotency-Key was answered so; absent otherwise */
+                    /** @description True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now */
                     "Idempotent-Replayed"?: boolean;
                     [name: string]: unknown;
                 };

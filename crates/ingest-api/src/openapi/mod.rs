@@ -114,7 +114,7 @@ fn headers(mut codes: impl Iterator<Item = Code>) -> &'static [(&'static str, Ty
 
 /// Where an idempotency key is taken, answers say whether they were given before.
 fn add_replayed(operation: &mut Operation) {
-    const SAYS: &str = "True when an earlier request under the same Idempotency-Key was answered so; absent otherwise";
+    const SAYS: &str = "True when an earlier request under the same Idempotency-Key was answered so; its `quota` is that of now";
 
     let is_key = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == IDEMPOTENCY_HEADER);
     if !operation.parameters.iter().flatten().any(is_key) {

@@ -151,11 +151,11 @@ pub(super) async fn record_one(
         .reader
         .read(move |db| async move { plg_store::events::of_sending(&db, &again).await })
         .await;
-    let first = first.unwrap_or_else(|error| {
-        // The action is recorded all the same, and nobody may be told otherwise.
+    // Whether it is what was recorded under this key, or something else, is not known.
+    let first = first.map_err(|error| {
         tracing::warn!(%error, "what an idempotency key has recorded cannot be read");
-        None
-    });
+        WriteError::OutcomeUnknown
+    })?;
     match first {
         // Another sending has recorded the job, export or seat.
         None => once(answer),

@@ -11,6 +11,7 @@ mod lanes;
 mod load;
 mod log;
 mod lost_commit;
+mod memory;
 mod neighbours;
 mod open_files;
 mod outage;

@@ -2,7 +2,7 @@
 
 use plg_testkit::app::Api;
 use plg_testkit::postgres::Cluster;
-use plg_testkit::{Process, citus};
+use plg_testkit::{Process, citus, process};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -65,6 +65,10 @@ impl Service {
             count.expect("always there").parse::<usize>().unwrap()
         };
         of("failed") + of("unknown")
+    }
+
+    pub(crate) fn peak_mib(&self) -> f64 {
+        process::peak_mib(self.process.id()).expect("it runs")
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -16,7 +16,9 @@ pub struct Model {
     pub session_id: Option<String>,
     pub event_id: Option<String>,
     pub dedup_key: Option<String>,
-    pub event_data: Option<Json>,
+    /// As text: understood, a page of events could fill the memory.
+    #[sea_orm(column_type = "JsonBinary", select_as = "text")]
+    pub event_data: Option<String>,
     pub day: Date,
     pub recorded_at: DateTimeUtc,
 }
