@@ -52,7 +52,7 @@ export interface Client {
   /**
    * Logs an event. Never throws: resolves to what became of it, or to `undefined` when it was not
    * delivered (`onError` is told why). What cannot be delivered for the time being is kept, and
-   * sent when the page is online again. No need to wait for it, even before leaving the page.
+   * sent when the page is online again, shown or left. No need to wait for it, even before leaving.
    */
   track(eventType: BrowserEventType, options?: TrackOptions): Promise<EventResult | undefined>;
   trackDashboardView(options?: TrackOptions): Promise<EventResult | undefined>;
@@ -82,6 +82,7 @@ export function createClient(options: ClientOptions): Client {
   const waiting: Sending[] = [];
   const kept: Sending[] = [];
   let underway = 0;
+  let keptMax = KEPT_MAX;
 
   const report = (error: unknown) => {
     try {
@@ -93,7 +94,8 @@ export function createClient(options: ClientOptions): Client {
   const fail = (sending: Sending, error: PlgError) => {
     report(error);
     sending.settle();
-    if (error.transient && kept.push(sending) > KEPT_MAX) kept.shift();
+    // A token that is refused, such as that of a service that knows a new secret already, says nothing against the event.
+    if ((error.transient || error.status === 401) && kept.push(sending) > keptMax) kept.shift();
   };
   const deliver = async (batch: Sending[]) => {
     try {
@@ -129,7 +131,7 @@ export function createClient(options: ClientOptions): Client {
     waiting.push(...kept.splice(0));
     flush();
   };
-  globalThis.addEventListener?.("online", resend);
+  for (const type of ["online", "visibilitychange"]) globalThis.addEventListener?.(type, resend);
 
   const track: Client["track"] = async (event_type, { id = newId(), eventData } = {}) => {
     try {
@@ -158,6 +160,9 @@ export function createClient(options: ClientOptions): Client {
         `/v1/hotels/${hotel_id}/usage${month ? `?month=${month}` : ""}`,
       ]) as Promise<Usage>,
     isNearLimit,
-    close,
+    close() {
+      close();
+      kept.length = keptMax = 0;
+    },
   };
 }

@@ -11,13 +11,13 @@ type Kind = keyof typeof DONE;
 /** Of this tab and moment: `crypto.randomUUID()` is missing on pages of plain HTTP. */
 const newId = () => `${getSessionId()}-${Date.now()}`;
 
-/** The same id until it has succeeded, over reloads too, so that it counts once. The session goes along, so that a refusal is logged once per session. */
+/** The same user's id until it has succeeded, over reloads too, so that it counts once. The session goes along, so that a refusal is logged once per session. */
 async function ask(kind: Kind): Promise<Response> {
   const headers = {
     "Content-Type": "application/json",
     "X-Session-Id": getSessionId(),
   };
-  const key = `trying_${kind}`;
+  const key = `trying_${kind} ${getSessionId()}`;
   const id = sessionStorage.getItem(key) ?? newId();
   sessionStorage.setItem(key, id);
   const body = JSON.stringify({ id });

@@ -1,6 +1,6 @@
 "use client";
 
-import { usePlgClient, useTrackView } from "@plg/client/react";
+import { usePlgClient, useTrackView, useUsage } from "@plg/client/react";
 import { useRouter } from "next/navigation";
 import { useEffect, useRef } from "react";
 import { day } from "@/lib/format";
@@ -16,6 +16,7 @@ export interface Refusal {
 export function UpgradeModal({ refusal, onClose }: { refusal: Refusal; onClose: () => void }) {
   useTrackView("paywall_view");
   const plg = usePlgClient();
+  const { usage } = useUsage();
   const router = useRouter();
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
@@ -34,7 +35,8 @@ export function UpgradeModal({ refusal, onClose }: { refusal: Refusal; onClose: 
         You have used all {refusal.limit} {refusal.quota} of this month
       </h2>
       <p>
-        Upgrade to go on now. Otherwise your {refusal.quota} reset on {day(refusal.resetsAt)}.
+        Upgrade to go on now. Otherwise your {refusal.quota} reset on{" "}
+        {day(refusal.resetsAt, usage?.time_zone)}.
       </p>
       <div className="modal-actions">
         <button onClick={() => dialog.current?.close()}>Not now</button>

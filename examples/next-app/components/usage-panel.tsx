@@ -18,7 +18,7 @@ export function UsagePanel() {
       <Meter quota="exports" label="Report exports" />
       <Meter quota="active_users" label="Team seats" />
       <p className="fine">
-        <span>{usage && `Resets on ${day(usage.resets_at)}`}</span>
+        <span>{usage && `Resets on ${day(usage.resets_at, usage.time_zone)}`}</span>
         <Link href="/pricing">Compare plans</Link>
       </p>
     </aside>

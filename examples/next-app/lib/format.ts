@@ -1,7 +1,3 @@
-/** The day on which a month begins. */
-export const day = (time: string) =>
-  new Date(time).toLocaleDateString("en-GB", {
-    day: "numeric",
-    month: "long",
-    timeZone: "UTC",
-  });
+/** The day on which a month begins, at the hotel. */
+export const day = (time: string, timeZone: string | undefined) =>
+  new Date(time).toLocaleDateString("en-GB", { day: "numeric", month: "long", timeZone });

@@ -29,6 +29,7 @@ export function createUsageStore(client: Client): UsageStore {
   const listeners = new Set<() => void>();
   let state = LOADING;
   let latest = 0;
+  let shown = 0;
   let underway = 0;
   let returnedAt = 0;
 
@@ -46,8 +47,10 @@ export function createUsageStore(client: Client): UsageStore {
       next = { ...state, loading: false, error: error as PlgError };
     }
     underway--;
-    // An answer that was overtaken by a later request may be older than what that one tells.
-    if (ticket === latest) set(next);
+    // An answer that was overtaken is older than what is shown; a failure tells of the latest request only.
+    if (next.error ? ticket !== latest : ticket < shown) return;
+    if (!next.error) shown = ticket;
+    set(next);
   };
   const onReturn = (event: Event) => {
     // A page that is shown for the first time has just begun to read.

@@ -150,6 +150,32 @@ test("an answer that was overtaken is not shown", async () => {
   expect(result.current.usage?.plan).toBe("standard");
 });
 
+test("answers are shown as they come while others are asked for, and a failure if it is the last", async () => {
+  const { result } = renderHook(() => useUsage(), { wrapper: Page });
+  await idle();
+  const later = (ms: number, answer: Response) => async () => {
+    await new Promise((resume) => setTimeout(resume, ms));
+    return answer;
+  };
+  const plan = (name: string) => Response.json({ ...USAGE, plan: name });
+  const refused = () => Response.json({}, { status: 404 });
+  service.fetch.mockImplementationOnce(later(100, plan("first")));
+  service.fetch.mockImplementationOnce(later(200, refused()));
+  service.fetch.mockImplementationOnce(later(300, plan("third")));
+  service.fetch.mockImplementationOnce(later(400, refused()));
+  for (let read = 0; read < 4; read++) void result.current.refresh();
+  for (const [shown, failed] of [
+    ["first", false],
+    ["first", false],
+    ["third", false],
+    ["third", true],
+  ] as const) {
+    await act(() => vi.advanceTimersByTimeAsync(100));
+    expect(result.current.usage?.plan).toBe(shown);
+    expect(!!result.current.error).toBe(failed);
+  }
+});
+
 test("a page that is visited again reads again", async () => {
   const App = ({ tab }: { tab: string }) => (tab === "usage" ? <Meter /> : null);
   const Meter = () => <i>{useQuota("exports").used}</i>;

@@ -5,7 +5,7 @@ const MINUTE = 60_000;
 /** How long the service's tokens last. */
 const LIFE = 15 * MINUTE;
 
-let page: EventTarget & { hidden: boolean };
+let page: EventTarget & { hidden: boolean; prerendering?: boolean };
 
 function show(visible: boolean) {
   page.hidden = !visible;
@@ -161,6 +161,51 @@ test("a client that is closed asks for no other token, and sends with the one th
   expect(getToken).toHaveBeenCalledOnce();
   expect(vi.getTimerCount()).toBe(0);
   expect(onError.mock.calls[0]![0].message).toContain("the client is closed");
+});
+
+test("a client that is closed takes no first token that comes later, which may be another user's", async () => {
+  const { client, getToken, sent } = lasting();
+  const answer = getToken.getMockImplementation()!;
+  getToken.mockImplementationOnce(async () => {
+    await new Promise((resume) => setTimeout(resume, 1_000));
+    return answer();
+  });
+  void client.track("upgrade_click");
+  await pass(0);
+  client.close();
+  await pass(MINUTE);
+  expect(sent).toHaveLength(0);
+});
+
+test("what is under way stays in the session of whoever did it", async () => {
+  const anna = lasting();
+  anna.answers.push(new TypeError("Failed to fetch"));
+  void anna.client.track("paywall_view");
+  await pass(0);
+  anna.client.close();
+  const { token, ...ids } = await lasting().getToken();
+  const getToken = async () => ({ ...ids, token, user_id: "6f1f64b4-0000-4000-8000-0000000000bb" });
+  const bert = fakeClient([], { getToken });
+  void bert.client.track("paywall_view");
+  await pass(MINUTE);
+  const session = ({ headers }: { headers: Headers }) => headers.get("x-session-id");
+  const [first, again] = anna.sent.map(session);
+  expect(again).toBe(first);
+  expect(bert.sent.map(session)).not.toContain(first);
+});
+
+test("a page that is made ready in advance sends and stores nothing until it is shown", async () => {
+  Object.assign(page, { hidden: true, prerendering: true });
+  const { client, getToken, sent } = lasting();
+  void client.track("dashboard_view_session");
+  const usage = client.getUsage();
+  await pass(10 * MINUTE);
+  expect(getToken).not.toHaveBeenCalled();
+  Object.assign(page, { hidden: false, prerendering: false });
+  page.dispatchEvent(new Event("prerenderingchange"));
+  await pass(0);
+  await expect(usage).resolves.toMatchObject({ plan: "standard" });
+  expect(sent).toHaveLength(2);
 });
 
 test("no timer runs on a server", async () => {

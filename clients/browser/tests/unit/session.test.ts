@@ -61,6 +61,15 @@ test("is kept when storage has room again", () => {
   expect(sessionStorage.getItem("plg_session_id")).toBe(id);
 });
 
+test("is another one for the next user when storage has room again", () => {
+  forbid("set");
+  const anna = claimSession("anna");
+  vi.unstubAllGlobals();
+  const bert = claimSession("bert");
+  expect(bert).not.toBe(anna);
+  expect(claimSession("bert")).toBe(bert);
+});
+
 test("where even looking at the storage is forbidden", () => {
   vi.stubGlobal("sessionStorage", undefined);
   const id = getSessionId();
@@ -90,9 +99,17 @@ test("is another one when another user signs in, here or on a page that is loade
   expect(getSessionId()).toBe(bert);
 });
 
-test("is claimed without harm where storage throws", () => {
-  forbid("get", "set");
-  const id = getSessionId();
-  claimSession("anna");
-  expect(getSessionId()).toBe(id);
-});
+test.each([[["set"]], [["get", "set"]]] as const)(
+  "is one for each user where storage throws, too: %j",
+  (methods) => {
+    forbid(...methods);
+    const id = getSessionId();
+    for (const _ of ["first token", "second token"]) expect(claimSession("anna")).toBe(id);
+    expect(getSessionId()).toBe(id);
+    const bert = claimSession("bert");
+    expect(bert).not.toBe(id);
+    expect(claimSession("bert")).toBe(bert);
+    expect(getSessionId()).toBe(bert);
+    vi.unstubAllGlobals();
+  },
+);

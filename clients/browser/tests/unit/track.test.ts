@@ -247,6 +247,35 @@ describe("what cannot be delivered is kept", () => {
     expect(sent).toHaveLength(4);
   });
 
+  test("and sent when the page is shown or left", async () => {
+    const { client, sent } = fakeClient(Array(3).fill(OFFLINE));
+    await settled(client.track("upgrade_click", { id: "first" }));
+    globalThis.dispatchEvent(new Event("visibilitychange"));
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(4);
+    expect(sent[3]!.events[0]!.id).toBe("first");
+  });
+
+  test("also when it met only tokens that the service refused", async () => {
+    const refused = problem(401, "unauthenticated");
+    const { client, sent, onError } = fakeClient([refused, refused]);
+    await settled(client.track("upgrade_click", { id: "first" }));
+    expect(onError.mock.lastCall![0].code).toBe("unauthenticated");
+    await settled(client.track("upgrade_click", { id: "second" }));
+    expect(sent.slice(2).map(({ events }) => events[0]!.id)).toEqual(["second", "first"]);
+  });
+
+  test("and given up when the client is closed", async () => {
+    const { client, sent } = fakeClient(Array(6).fill(OFFLINE));
+    await settled(client.track("upgrade_click", { id: "first" }));
+    const second = client.track("upgrade_click", { id: "second" });
+    client.close();
+    await settled(second);
+    online();
+    await vi.runAllTimersAsync();
+    expect(sent).toHaveLength(6);
+  });
+
   test("but not sent as what another user did", async () => {
     const { client, sent, answers, getToken, onError } = fakeClient(Array(3).fill(OFFLINE));
     await settled(client.track("upgrade_click"));
