@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from math import ceil
 
 import source
 from manifests import Docs, Pod, api, containers, environment, is_embedded, pods, setting
@@ -163,6 +164,21 @@ def quantity(text: object) -> float | None:
 
 # Below, a quantity has lost its unit; above, it has one too many.
 SANE = {"cpu": (0.01, 64.0), "memory": (16e6, 64e9)}
+
+
+# Of a connection that sends slowly (docs/BENCHMARKS.md, "Slow sockets"), and of everything else together.
+CONNECTION_BYTES, BASE_BYTES = 60e3, 64e6
+
+
+@POD_RULES.add
+def connections_fit_the_memory(docs: Docs) -> Iterator[str]:
+    limits = api(docs).body.get("resources", {}).get("limits", {})
+    cores, memory = quantity(limits.get("cpu")), quantity(limits.get("memory"))
+    threads = setting(docs, "PLG__SERVER__THREADS", 0) or ceil(cores or 1)
+    connections = threads * setting(docs, "PLG__SERVER__CONNECTIONS", 10_000)
+    needed = BASE_BYTES + connections * CONNECTION_BYTES
+    if memory is None or memory < needed:
+        yield f"{connections} connections may take {needed:.0f} bytes, and {memory} are there"
 
 
 @POD_RULES.add

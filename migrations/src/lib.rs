@@ -5,12 +5,14 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::sqlx::postgres::PgConnectOptions;
-use sea_orm_migration::sea_orm::sqlx::sqlite::{SqliteError, SqliteJournalMode};
+use sea_orm_migration::sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteError, SqliteJournalMode,
+};
 use sea_orm_migration::sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub mod distribute;
@@ -196,9 +198,12 @@ const SQLITE_BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// The file of a URL of SQLite, unless that is in memory.
 #[must_use]
-pub fn sqlite_file(url: &str) -> Option<&Path> {
-    let path = url.strip_prefix("sqlite:")?.trim_start_matches("//").split('?').next()?;
-    (!path.starts_with(':')).then(|| Path::new(path))
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
+        return None;
+    }
+    let options: SqliteConnectOptions = url.parse().ok()?;
+    Some(options.get_filename().to_owned())
 }
 
 /// Creates the folder of a SQLite file, as SQLite itself creates only the file.
@@ -206,7 +211,7 @@ pub fn sqlite_file(url: &str) -> Option<&Path> {
 /// # Errors
 /// When the folder cannot be created.
 fn create_sqlite_folder(url: &str) -> Result<(), DbErr> {
-    match sqlite_file(url).and_then(Path::parent) {
+    match sqlite_file(url).as_deref().and_then(Path::parent) {
         Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
             .map_err(|e| DbErr::Custom(format!("cannot create folder {}: {e}", folder.display()))),
         _ => Ok(()),

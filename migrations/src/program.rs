@@ -3,24 +3,18 @@
 use crate::SchemaState;
 use crate::distribute::{DistributeError, distribute};
 use clap::{Parser, Subcommand};
+use config::{Config, ConfigError, FileFormat};
 use sea_orm_migration::sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Brings a database to the schema that ingest-api and rollup-worker expect.
 #[derive(Debug, Parser)]
 #[command(name = "migrate", version)]
 struct Arguments {
-    /// postgres://… or sqlite://…
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        global = true,
-        default_value = "sqlite://data/plg.db?mode=rwc"
-    )]
-    database_url: String,
+    /// postgres://… or sqlite://…; as the services' unless told: `PLG__DATABASE__URL`, `DATABASE_URL`, or what plg.toml says
+    #[arg(long, global = true)]
+    database_url: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,8 +44,31 @@ enum Command {
     },
 }
 
+/// As in the services' `default.toml`.
+const DEFAULT_URL: &str = "sqlite://data/plg.db?mode=rwc";
+
+/// Where the services' database is, by what they read, in their order.
+fn database_url() -> Result<String, Failure> {
+    let variables = ["PLG__DATABASE__URL", "DATABASE_URL"];
+    if let Some(url) = variables.iter().find_map(|variable| std::env::var(variable).ok()) {
+        return Ok(url);
+    }
+    let named = std::env::var("PLG_CONFIG").ok();
+    let file = named.clone().unwrap_or_else(|| "plg.toml".to_owned());
+    let source = config::File::new(&file, FileFormat::Toml).required(named.is_some());
+    // What is said about a file that cannot be read may show a password.
+    let said = Config::builder().add_source(source).build();
+    match said.map(|said| said.get_string("database.url")) {
+        Ok(Ok(url)) => Ok(url),
+        Ok(Err(ConfigError::NotFound(_))) => Ok(DEFAULT_URL.to_owned()),
+        _ => Err(Failure::File(file)),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error("{0} cannot be read: `ingest-api config` says why")]
+    File(String),
     #[error("{0}")]
     Database(#[from] DbErr),
     #[error("{0}")]
@@ -84,9 +101,9 @@ pub async fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode 
 }
 
 async fn run(arguments: &Arguments) -> Result<(ExitCode, String), Failure> {
-    let url = &arguments.database_url;
+    let url = &arguments.database_url.clone().map_or_else(database_url, Ok)?;
     note(&format!("database: {}", plg_hosts::masked(url)));
-    let is_there = crate::sqlite_file(url).is_none_or(Path::exists);
+    let is_there = crate::sqlite_file(url).is_none_or(|file| file.exists());
     if !is_there && matches!(arguments.command, Command::Status) {
         return Err(Failure::NoFile);
     }

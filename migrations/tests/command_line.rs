@@ -4,6 +4,7 @@
 use plg_testkit::app::USER;
 use plg_testkit::{Backend, TestDatabase, ledger};
 use sea_orm_migration::sea_orm::{ConnectionTrait as _, Database, TransactionTrait as _};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 fn migrate(database: &TestDatabase, arguments: &[&str]) -> Output {
@@ -42,6 +43,85 @@ async fn what_holds_events_is_not_reverted_unasked(
     assert!(migrate(&database, &["status"]).status.success());
     db.close().await.expect("closes");
     assert!(migrate(&database, &[command, "--yes"]).status.success());
+}
+
+/// A folder of the test's own.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("plg-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// What `migrate up` says there.
+    fn migrate(&self, environment: &[(&str, &str)]) -> (bool, String) {
+        let mut up = Command::new(env!("CARGO_BIN_EXE_migrate"));
+        up.arg("up").env_remove("DATABASE_URL").current_dir(&self.0);
+        let up = up.envs(environment.iter().copied()).output().expect("it runs");
+        let said = [up.stdout, up.stderr].concat();
+        (up.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Else it would bring another database to the schema than that which the services say is behind.
+#[test]
+fn the_database_is_the_services() {
+    let folder = Folder::new("database");
+    let file = |name: &str| folder.0.join(name);
+    std::fs::write(file("plg.toml"), "[database]\nurl = \"sqlite:file.db?mode=rwc\"").unwrap();
+    std::fs::write(file("other.toml"), "[database]\nurl = \"sqlite:other.db?mode=rwc\"").unwrap();
+    let url = ("DATABASE_URL", "sqlite:url.db?mode=rwc");
+    let setting = ("PLG__DATABASE__URL", "sqlite:setting.db?mode=rwc");
+    let config = ("PLG_CONFIG", "other.toml");
+    for (environment, expected) in [
+        (&[][..], "file.db"),
+        (&[config], "other.db"),
+        (&[config, url], "url.db"),
+        (&[config, url, setting], "setting.db"),
+    ] {
+        let (succeeded, said) = folder.migrate(environment);
+        assert!(succeeded && said.contains(expected), "{said}");
+        std::fs::remove_file(file(expected)).unwrap();
+    }
+    std::fs::write(file("plg.toml"), "[log]\nformat = \"json\"").unwrap();
+    assert!(folder.migrate(&[]).0);
+    assert!(file("data/plg.db").exists());
+    std::fs::write(file("plg.toml"), "[database]\nurl = \"postgres://plg:geheim@db/plg").unwrap();
+    let missing = ("PLG_CONFIG", "missing.toml");
+    for (environment, named) in [(&[][..], "plg.toml"), (&[missing], "missing.toml")] {
+        let (succeeded, said) = folder.migrate(environment);
+        assert!(!succeeded && !said.contains("geheim"), "{said}");
+        assert!(said.contains(&format!("{named} cannot be read: `ingest-api config`")), "{said}");
+    }
+}
+
+#[test]
+fn a_path_may_have_escapes() {
+    let folder = Folder::new("escapes");
+    let (succeeded, said) = folder.migrate(&[("DATABASE_URL", "sqlite:a%20b/c.db?mode=rwc")]);
+    assert!(succeeded, "{said}");
+    assert!(folder.0.join("a b/c.db").exists());
+}
+
+/// Such as quotes that a file of the environment keeps.
+#[test]
+fn what_is_no_url_of_a_database_is_not_shown() {
+    let folder = Folder::new("secrets");
+    let urls =
+        ["\"postgres://plg:geheim@db/plg\"", " postgres://plg:geheim@db", "mysql://plg:geheim@db"];
+    for url in urls {
+        let (succeeded, said) = folder.migrate(&[("DATABASE_URL", url)]);
+        assert!(!succeeded && !said.contains("geheim"), "{said}");
+        assert!(said.contains("must begin with postgres:// or sqlite:"), "{said}");
+    }
 }
 
 /// Of an operator who has forgotten DATABASE_URL.

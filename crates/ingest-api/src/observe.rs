@@ -3,6 +3,7 @@
 
 use crate::access::limits::{Allowance, Credential};
 use crate::app::State;
+use crate::input::BodyEnded;
 use crate::metrics::RequestLabels;
 use crate::problem::Code;
 use crate::spans::Spans;
@@ -50,6 +51,7 @@ pub(crate) async fn observe<B: MessageBody>(
         status: response.status().as_u16(),
         code,
     };
+    let body_ended = request.extensions().get::<BodyEnded>().map(|ended| ended.0);
     let caller = request.extensions().get::<Credential>().copied();
     span.in_scope(|| {
         tracing::info!(
@@ -66,7 +68,7 @@ pub(crate) async fn observe<B: MessageBody>(
     let mut is_last = request.head().upgrade();
     if let Some(state) = &state {
         is_last |= state.drain.is_draining();
-        state.metrics.answered(&labels, took);
+        state.metrics.answered(&labels, body_ended.map_or(took, |ended| ended.elapsed()));
         if let Some(spans) = state.spans.as_ref().filter(|_| trace.is_sampled()) {
             spans.record(&trace, &labels, request.path(), took);
         }

@@ -19,6 +19,9 @@ pub struct Servers {
 /// The URL asks for what these programs cannot use. It does not show the URL, which has a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostsError {
+    /// Another database, or no URL.
+    #[error("must begin with postgres:// or sqlite:")]
+    Scheme,
     /// Standbys.
     #[error(
         "target_session_attrs={0}: must be read-write, primary or any, as it will be written to"
@@ -31,36 +34,48 @@ pub enum HostsError {
 
 const SESSION_ATTRIBUTES: &str = "target_session_attrs";
 
-/// A URL as it may be shown: without its password.
+/// How the URL of an embedded database begins.
+const EMBEDDED: &str = "sqlite:";
+
+/// The scheme of a server's URL, and the rest.
+fn of_server(url: &str) -> Option<(&str, &str)> {
+    url.split_once("://").filter(|(scheme, _)| ["postgres", "postgresql"].contains(scheme))
+}
+
+/// A URL as it may be shown: without its password. Of what is no URL of a database, nothing may.
 #[must_use]
 pub fn masked(url: &str) -> String {
-    let (scheme, rest) = match url.split_once("://") {
-        Some((scheme, rest)) if scheme.starts_with("postgres") => (scheme, rest),
-        _ => return url.to_owned(),
+    let Some((scheme, rest)) = of_server(url) else {
+        return if url.starts_with(EMBEDDED) { url.to_owned() } else { "***".to_owned() };
     };
     // The options may hold a password, too.
     let (place, options) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
     let options = if options.contains("password") { "" } else { options };
+    // Half of a password that should have been escaped, perhaps.
+    if rest[place.len()..].contains('@') {
+        return format!("{scheme}://***");
+    }
     match place.rsplit_once('@') {
         Some((user, host)) => {
             let user = user.split(':').next().unwrap_or_default();
             format!("{scheme}://{user}:***@{host}{options}")
         }
-        // Half of a password that should have been escaped, perhaps.
-        None if rest.contains('@') => format!("{scheme}://***"),
         None => format!("{scheme}://{place}{options}"),
     }
 }
 
-/// Reads a URL of the form `postgres://[user[:password]@]host[:port][,host[:port]]…[/database][?options]`.
-/// Any other text is one server.
+/// Reads a URL of the form `postgres://[user[:password]@]host[:port][,host[:port]]…[/database][?options]`, or of an
+/// embedded database, which is one server.
 ///
 /// # Errors
-/// When it asks for standbys, or names no host between two commas.
+/// When it is neither, asks for standbys, or names no host between two commas.
 pub fn servers(url: &str) -> Result<Servers, HostsError> {
-    let Some((scheme, rest)) = url.split_once("://").filter(|(s, _)| s.starts_with("postgres"))
-    else {
-        return Ok(Servers { urls: vec![url.to_owned()], must_take_writes: false });
+    let Some((scheme, rest)) = of_server(url) else {
+        return if url.starts_with(EMBEDDED) {
+            Ok(Servers { urls: vec![url.to_owned()], must_take_writes: false })
+        } else {
+            Err(HostsError::Scheme)
+        };
     };
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     // A password may hold a slash, or anything else, though it should not.
@@ -153,5 +168,10 @@ mod tests {
             assert_eq!(refused, Err(HostsError::SessionAttributes(value.to_owned())));
         }
         assert_eq!(servers("postgres://one,,two/plg"), Err(HostsError::EmptyHost));
+        for url in
+            ["mysql://one/plg", "\"postgres://one/plg\"", " postgres://one", "POSTGRES://one", ""]
+        {
+            assert_eq!(servers(url), Err(HostsError::Scheme));
+        }
     }
 }

@@ -15,10 +15,7 @@ pub struct DatabaseUrl(String);
 /// The text is no URL of a database that this program can use. Does not show the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseUrlError {
-    /// Another database.
-    #[error("must begin with postgres:// or sqlite:")]
-    Scheme,
-    /// Several hosts, and something about them.
+    /// Another database, or something about several hosts.
     #[error(transparent)]
     Hosts(#[from] HostsError),
     /// The driver cannot read it.
@@ -30,10 +27,6 @@ impl FromStr for DatabaseUrl {
     type Err = DatabaseUrlError;
 
     fn from_str(text: &str) -> Result<Self, DatabaseUrlError> {
-        let known = ["postgres://", "postgresql://", "sqlite:"];
-        if !known.iter().any(|scheme| text.starts_with(scheme)) {
-            return Err(DatabaseUrlError::Scheme);
-        }
         let url = Self(text.to_owned());
         for server in plg_hosts::servers(text)?.urls.iter().filter(|_| !url.is_embedded()) {
             if let Err(error) = server.parse::<PgConnectOptions>() {
@@ -119,7 +112,11 @@ mod tests {
                 "postgres://db.example/plg?sslmode=require",
                 "postgres://db.example/plg?sslmode=require",
             ),
+            ("postgres://plg:ge@h?im@db.example/plg", "postgres://***"),
             ("sqlite://a@b/plg.db?mode=rwc", "sqlite://a@b/plg.db?mode=rwc"),
+            ("\"postgres://plg:geheim@db.example/plg\"", "***"),
+            ("POSTGRES://plg:geheim@db.example/plg", "***"),
+            ("postgres:plg:geheim@db.example", "***"),
         ] {
             assert_eq!(DatabaseUrl(url.to_owned()).to_string(), shown);
         }

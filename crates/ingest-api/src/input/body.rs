@@ -11,7 +11,7 @@ use actix_web::web::{self, BytesMut};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Largest body, in bytes.
 pub(crate) const BODY_MAX_BYTES: usize = 1024 * 1024;
@@ -67,6 +67,9 @@ pub(super) struct Unread {
     payload: dev::Payload,
 }
 
+/// When a request's body had arrived, or was waited for no longer. Until then its sender takes the time.
+pub(crate) struct BodyEnded(pub(crate) Instant);
+
 /// A body that has arrived.
 #[derive(Debug)]
 pub(super) struct Arrived {
@@ -88,10 +91,9 @@ impl Unread {
             return Err(Problem::new(Code::Internal, "nobody knows who sends this body"));
         };
         let mut arrived = Arrived { bytes: BytesMut::new(), room: state.bodies.of(caller) };
-        match tokio::time::timeout(BODY_DEADLINE, arrived.fill(&mut self.payload)).await {
-            Ok(filled) => filled?,
-            Err(_) => return Err(incomplete("send the body faster")),
-        }
+        let filled = tokio::time::timeout(BODY_DEADLINE, arrived.fill(&mut self.payload)).await;
+        self.request.extensions_mut().insert(BodyEnded(Instant::now()));
+        filled.map_err(|_| incomplete("send the body faster"))??;
         door::let_in(&self.request)?;
         Ok(arrived)
     }

@@ -7,7 +7,7 @@ mod event;
 mod headers;
 mod memory;
 
-pub(crate) use body::{BODY_MAX_BYTES, Body};
+pub(crate) use body::{BODY_MAX_BYTES, Body, BodyEnded};
 pub(crate) use cloud_event::CloudEvent;
 pub(crate) use event::EventBody;
 pub(crate) use event::{ITEMS_MAX, Items, UnreadEvents, event_type};

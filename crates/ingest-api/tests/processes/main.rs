@@ -16,6 +16,7 @@ mod neighbours;
 mod open_files;
 mod outage;
 mod overload;
+mod plans;
 mod proxy;
 mod queue;
 mod replicas;

@@ -19,6 +19,14 @@ impl Settings {
         check("server.connections", self.server.connections, 1, 100_000, "1 to 100000")?;
         let keep_alive = usize::try_from(self.server.keep_alive_seconds).unwrap_or(usize::MAX);
         check("server.keep_alive_seconds", keep_alive, 1, 3_600, "1 to 3600")?;
+        let server = &self.server;
+        for (key, seconds) in [
+            ("server.ready_grace_seconds", server.ready_grace_seconds),
+            ("server.drain_seconds", server.drain_seconds),
+        ] {
+            let seconds = usize::try_from(seconds).unwrap_or(usize::MAX);
+            check(key, seconds, 0, 3_600, "0 to 3600")?;
+        }
         let millis = |millis: u64| usize::try_from(millis).unwrap_or(usize::MAX);
         check("server.max_wait_ms", millis(self.server.max_wait_ms), 10, 1_500, "10 to 1500")?;
         check("writer.lanes", writer.lanes, 1, 64, "1 to 64")?;
@@ -30,6 +38,7 @@ impl Settings {
         check("rollup.read_chunk", rollup.read_chunk, 1, 10_000, "1 to 10000")?;
         check("rollup.write_chunk", rollup.write_chunk, 1, 2_000, "1 to 2000")?;
         check("rollup.busy_chunk", rollup.busy_chunk, 1, 2_000, "1 to 2000")?;
+        check("rollup.pause_ms", millis(rollup.pause_ms), 0, 60_000, "0 to 60000")?;
         check("rollup.busy_pause_ms", millis(rollup.busy_pause_ms), 0, 1_000, "0 to 1000")?;
         let connections = usize::try_from(self.database.read_connections).unwrap_or(usize::MAX);
         check("database.read_connections", connections, 1, 1_000, "1 to 1000")?;

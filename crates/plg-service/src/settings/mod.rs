@@ -201,7 +201,7 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A value is missing, unknown, or of the wrong kind.
-    #[error("configuration: {0}")]
+    #[error("configuration: {}", without_excerpt(.0))]
     Invalid(#[from] config::ConfigError),
     /// There is no such setting.
     #[error("configuration: there is no setting {key} ({variable}){}", suggestion(nearest.as_ref()))]
@@ -233,6 +233,13 @@ pub enum SettingsError {
         /// What it is.
         got: String,
     },
+}
+
+/// A file that cannot be read is shown where it cannot, and that may be a password.
+fn without_excerpt(error: &config::ConfigError) -> String {
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains('|')).collect();
+    lines.join(": ")
 }
 
 fn suggestion(nearest: Option<&(String, String)>) -> String {

@@ -74,10 +74,31 @@ fn a_complaint_says_which_setting_and_what_it_may_be() {
         ("[server]\nhost = \"localhost\"", &format!("server.host {address} localhost")),
         ("[metrics]\nhost = \"\"", &format!("metrics.host {address} ")),
         ("[server]\nthreads = 513", "server.threads must be 0 to 512, got 513"),
+        ("[server]\ndrain_seconds = 25000", "server.drain_seconds must be 0 to 3600, got 25000"),
+        (
+            "[server]\nready_grace_seconds = 5000",
+            "server.ready_grace_seconds must be 0 to 3600, got 5000",
+        ),
+        ("[rollup]\npause_ms = 99999999", "rollup.pause_ms must be 0 to 60000, got 99999999"),
         ("[server]\nthreads = 100000", "server.threads must be 0 to 512, got 100000"),
     ] {
         let settings = Sources::of_text(text).and_then(|sources| sources.settings());
         assert_eq!(settings.unwrap_err().to_string(), format!("configuration: {complaint}"));
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_explained_without_its_secrets() {
+    let texts = [
+        "[database]\nurl = \"postgres://plg:geheim@db/plg\n",
+        "[access]\nsession_secret = geheim\n",
+        "[access]\nsession_secret = \"a\"\nsession_secret = \"geheim\"\n",
+    ];
+    for text in texts {
+        let Err(error) = Sources::of_text(text) else { panic!("{text} is read") };
+        let complaint = error.to_string();
+        assert!(complaint.contains("TOML parse error at line "), "{complaint}");
+        assert!(!complaint.contains("geheim") && !complaint.contains('\n'), "{complaint}");
     }
 }
 

@@ -211,6 +211,50 @@ async fn settings_are_told_with_their_origin_and_without_secrets() {
     assert_eq!(line("url"), "url = \"postgres://plg:***@db/plg\" # DATABASE_URL");
 }
 
+/// As the README says: the defaults, `plg.toml` or the file that is named, `DATABASE_URL`, the environment.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_goes_before_a_file_and_that_before_the_defaults() {
+    let folder = std::env::temp_dir().join(format!("plg-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = "[database]\nurl = \"sqlite://file.db\"\n[rollup]\npause_ms = 3\nread_chunk = 4\n";
+    std::fs::write(folder.join("plg.toml"), text).unwrap();
+    std::fs::write(folder.join("other.toml"), text.replace('4', "5")).unwrap();
+    let url = ("DATABASE_URL", "sqlite://url.db");
+    let setting = ("PLG__DATABASE__URL", "sqlite://setting.db");
+    let pause = ("PLG__ROLLUP__PAUSE_MS", "7");
+    let other = ("PLG_CONFIG", "other.toml");
+    for (environment, expected) in [
+        (&[][..], ["\"sqlite://file.db\" # plg.toml", "3 # plg.toml", "4 # plg.toml"]),
+        (
+            &[pause],
+            ["\"sqlite://file.db\" # plg.toml", "7 # PLG__ROLLUP__PAUSE_MS", "4 # plg.toml"],
+        ),
+        (&[other], ["\"sqlite://file.db\" # other.toml", "3 # other.toml", "5 # other.toml"]),
+        (&[url], ["\"sqlite://url.db\" # DATABASE_URL", "3 # plg.toml", "4 # plg.toml"]),
+        (
+            &[url, setting],
+            ["\"sqlite://setting.db\" # PLG__DATABASE__URL", "3 # plg.toml", "4 # plg.toml"],
+        ),
+    ] {
+        let mut worker = Worker::at("").in_folder(&folder);
+        for (name, value) in environment {
+            worker = worker.with(name, value);
+        }
+        let finished = worker.run(&["config"]).await;
+        let told: Vec<String> = ["url", "pause_ms", "read_chunk"]
+            .iter()
+            .map(|name| {
+                let mut lines = finished.stdout.lines();
+                let line = lines.find_map(|line| line.strip_prefix(&format!("{name} = ")));
+                line.expect(name).split_whitespace().collect::<Vec<_>>().join(" ")
+            })
+            .collect();
+        assert_eq!(told, expected, "{environment:?}");
+        assert!(finished.stdout.contains("write_chunk = 200"), "{finished:?}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn help_and_version_need_no_database() {
     for (argument, expected) in [("--help", "Exit codes:"), ("--version", "rollup-worker 0.")] {

@@ -3,6 +3,7 @@
 use crate::support::Books;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 /// A worker to be started.
@@ -49,6 +50,12 @@ impl Worker {
     /// With a setting.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
+        self
+    }
+
+    /// In a folder, without what the environment says of its database.
+    pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
+        self.0.current_dir(folder).env_remove("DATABASE_URL");
         self
     }
 
