@@ -229,6 +229,8 @@ mod tests {
         // Asuncion jumped over midnight of 1 October 2023: that month began at 01:00 local time.
         let september: Month = "2023-09".parse().unwrap();
         assert_eq!(zone("America/Asuncion").end_of(september), at("2023-10-01T04:00:00Z"));
+        // Havana has the midnight of 1 November 2026 twice: November begins with the first.
+        assert_eq!(zone("America/Havana").end_of(october), at("2026-11-01T04:00:00Z"));
     }
 
     #[test]

@@ -622,7 +622,10 @@ export interface components {
         };
         /** @description A run, and the counters that it corrected. */
         RollupDetail: components["schemas"]["Rollup"] & {
+            /** @description By hotel and month. */
             corrections: components["schemas"]["Correction"][];
+            /** @description Where the next page of corrections begins; null on the last. */
+            next_cursor: string | null;
         };
         /** @description What a run has found and done. */
         RollupFigures: {
@@ -2449,7 +2452,12 @@ export interface operations {
     };
     get_rollup: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Most corrections of the page; 1000 unless told. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /** @description Which run */
@@ -2459,7 +2467,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The run */
+            /** @description The run, and a page of its corrections */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -1,6 +1,6 @@
 //! The runs of the reconciliation, and what each corrected.
 
-use super::not_found;
+use super::{cursor, not_found};
 use crate::access::permit::RollupReader;
 use crate::app::State;
 use crate::input;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Most runs of one answer.
 const RUNS_MAX: u64 = 1_000;
 const RUNS_DEFAULT: u64 = 30;
-/// Most corrections of one answer. All are in the table `usage_adjustment`.
+/// Most corrections of one page, and as many unless told.
 const CORRECTIONS_MAX: u64 = 1_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -52,13 +52,28 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(ListBody { rollups }))
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CorrectionsQuery {
+    /// Most corrections of the page; 1000 unless told.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// A run, and the counters that it corrected.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RollupDetail)]
 struct RunBody {
     #[serde(flatten)]
     run: Run,
+    /// By hotel and month.
     corrections: Vec<Adjustment>,
+    /// Where the next page of corrections begins; null on the last.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
 }
 
 /// Read a run and its corrections
@@ -67,21 +82,25 @@ struct RunBody {
     path = "/v1/rollups/{run_id}",
     operation_id = "get_rollup",
     tag = "rollups",
-    params(("run_id" = Uuid, Path, description = "Which run")),
-    responses((status = 200, description = "The run", body = RunBody), ReadProblems)
+    params(("run_id" = Uuid, Path, description = "Which run"), CorrectionsQuery),
+    responses((status = 200, description = "The run, and a page of its corrections", body = RunBody), ReadProblems)
 )]
 pub(super) async fn get(
     _: RollupReader,
     state: web::Data<State>,
     path: web::Path<String>,
+    query: web::Query<CorrectionsQuery>,
 ) -> Result<HttpResponse, Problem> {
     let run_id: Uuid = input::uuid("run_id", &path)?;
+    let limit = input::bounded("limit", query.limit.as_deref(), CORRECTIONS_MAX, CORRECTIONS_MAX)?;
+    let behind = query.cursor.as_deref().map(cursor::decode_place).transpose()?;
     let found = state
         .reader
         .read(move |db| async move {
             let Some(run) = runs::get(&db, run_id).await? else { return Ok(None) };
-            let corrections = runs::adjustments(&db, run_id, CORRECTIONS_MAX).await?;
-            Ok(Some(RunBody { run, corrections }))
+            let page = runs::adjustments(&db, run_id, behind.as_ref(), limit).await?;
+            let next_cursor = page.next.as_ref().map(cursor::encode_place);
+            Ok(Some(RunBody { run, corrections: page.corrections, next_cursor }))
         })
         .await?;
     Ok(HttpResponse::Ok().json(found.ok_or_else(|| not_found("run"))?))

@@ -1,5 +1,6 @@
 //! The seats that are held. Granting one and giving it up are actions.
 
+use super::cursor;
 use crate::access::permit::{Hotel, ReadHotel};
 use crate::app::State;
 use crate::input::{self, HotelPath};
@@ -70,9 +71,8 @@ pub(super) async fn list(
     query: web::Query<ListQuery>,
 ) -> Result<HttpResponse, Problem> {
     let limit = input::bounded("limit", query.limit.as_deref(), PAGE_DEFAULT, PAGE_MAX)?;
-    let not_ours = |_| Problem::field("cursor", "must be a next_cursor of this listing");
     let after = query.cursor.as_deref().map(str::parse::<SeatUserId>).transpose();
-    let after = after.map_err(not_ours)?;
+    let after = after.map_err(|_| cursor::not_ours())?;
     let page = state
         .reader
         .read(move |db| async move { plg_store::seats::list(&db, hotel_id, after, limit).await })

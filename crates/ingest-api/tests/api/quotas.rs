@@ -230,6 +230,13 @@ async fn plans_have_the_limits_of_the_design(
     assert_eq!(used(quotas), [0, 0, 0]);
     let listed = ["imports", "exports", "active_users"].map(|name| quotas[name]["limit"].as_i64());
     assert_eq!(listed, limits);
+    // Each check shows the limit of its own counter.
+    for name in ["imports", "exports", "active_users"] {
+        let mut check = quota(&t, name).await;
+        let told = ["used", "limit", "remaining", "near_limit", "exceeded"];
+        let checked: Value = told.iter().map(|key| (*key, check[*key].take())).collect();
+        assert_eq!(checked, quotas[name], "{name}");
+    }
 }
 
 #[rstest]

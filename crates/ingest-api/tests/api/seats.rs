@@ -5,7 +5,8 @@ use crate::support::{
 };
 use chrono::TimeDelta;
 use plg_testkit::Backend;
-use plg_testkit::app::{USER, event};
+use plg_testkit::app::{Api, USER, event};
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -64,6 +65,30 @@ async fn a_seat_that_is_held_is_not_granted_again(
     assert_exceeded(&t.add_seat(HOTEL, seat(2)).await, "active_users");
     assert_eq!(holders(&t, HOTEL).await, [json!(seat(1))]);
     assert_created(&t.add_seat(OTHER_HOTEL, seat(1)).await);
+    t.assert_balanced().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_is_given_up_by_whoever_asks_and_once_for_each_key(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    assert_created(&t.add_seat(HOTEL, seat(1)).await);
+    let manager = Uuid::from_u128(0x3a);
+    let path = format!("/v1/hotels/{HOTEL}/seats/{}?user_id={manager}", seat(1));
+    let remove = || t.request(Method::DELETE, &path).header("Idempotency-Key", "key-1");
+    let removed = Api::send(remove()).await;
+    assert_outcome(&removed, "recorded");
+    assert_eq!(removed.body["event"]["user_id"], json!(manager));
+    assert_eq!(removed.header("idempotent-replayed"), None);
+    // It is granted again before the answer that was lost is asked for once more.
+    assert_created(&t.add_seat(HOTEL, seat(1)).await);
+    let again = Api::send(remove()).await;
+    assert_outcome(&again, "recorded");
+    assert_eq!(again.body["event"], removed.body["event"]);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(holders(&t, HOTEL).await, [json!(seat(1))]);
     t.assert_balanced().await;
 }
 

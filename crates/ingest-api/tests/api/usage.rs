@@ -155,6 +155,24 @@ async fn the_history_is_newest_first_and_without_gaps(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_busy_months_has_as_many_as_asked_for(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start_at(backend, "2026-07-15T12:00:00Z").await;
+    let mut newest_first = Vec::new();
+    for month in ["2026-07", "2026-08", "2026-09", "2026-10", "2026-11"] {
+        t.clock.set_to(&format!("{month}-15T12:00:00Z"));
+        t.import(HOTEL, month).await;
+        newest_first.insert(0, (month, [1, 0, 0]));
+    }
+    for count in 1..=5 {
+        let some = history(&t, &format!("?months={count}")).await;
+        assert_eq!(summary(&some), newest_first[..count], "{count}");
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_history_has_twelve_months_unless_asked_otherwise(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {

@@ -112,6 +112,8 @@ async fn a_month_whose_opening_was_lost_is_opened_the_next_time(
 #[case(Way::UnderLocks, Loss::After)]
 #[case::by_citus_that_lost_a_node(Way::UnderLocks, Loss::Denied("XX000"))]
 #[case::by_a_pooler_that_lost_the_server(Way::AtOnce, Loss::Denied("08006"))]
+#[case::by_a_server_that_shut_down_behind_its_commit(Way::UnderLocks, Loss::ShutOut("57P01"))]
+#[case::by_a_server_that_shut_down_behind_its_commit(Way::AtOnce, Loss::ShutOut("57P01"))]
 #[case(Way::AtOnce, Loss::After)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_is_acknowledged(#[case] way: Way, #[case] loss: Loss) {

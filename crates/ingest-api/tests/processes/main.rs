@@ -7,6 +7,7 @@ mod crash;
 mod crowd;
 mod drain;
 mod failover;
+mod first_start;
 mod lanes;
 mod load;
 mod log;

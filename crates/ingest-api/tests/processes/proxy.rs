@@ -18,6 +18,8 @@ pub(crate) enum Loss {
     After,
     /// The statement is done, and answered by an error of this SQLSTATE.
     Denied(&'static str),
+    /// The same, and the server hangs up: the error is FATAL.
+    ShutOut(&'static str),
     /// Nothing arrives any more in either direction, and nobody hangs up.
     Silence,
 }
@@ -107,9 +109,16 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, plan: Arc<Plan>) {
             return;
         }
         if let Some(loss) = plan.loss_of(bytes) {
-            if let Loss::Denied(code) = loss {
-                deny(bytes, code, &mut client, &mut server).await;
-                continue;
+            match loss {
+                Loss::Denied(code) => {
+                    deny(bytes, ("ERROR", code), &mut client, &mut server).await;
+                    client.write_all(READY).await.unwrap();
+                    continue;
+                }
+                Loss::ShutOut(code) => {
+                    return deny(bytes, ("FATAL", code), &mut client, &mut server).await;
+                }
+                _ => {}
             }
             let bytes = bytes.to_vec();
             return lose(loss, &bytes, client, server, &plan).await;
@@ -136,22 +145,28 @@ async fn lose(loss: Loss, statement: &[u8], client: TcpStream, mut server: TcpSt
             drop(client);
         }
         Loss::Silence => std::future::pending().await,
-        Loss::Denied(_) => unreachable!("the connection is not lost"),
+        Loss::Denied(_) | Loss::ShutOut(_) => unreachable!("it is answered"),
     }
 }
 
-/// Has the statement done, and answers with an error instead.
-async fn deny(statement: &[u8], code: &str, client: &mut TcpStream, server: &mut TcpStream) {
-    /// Idle, outside of a transaction: the last message of every answer.
-    const READY: &[u8] = b"Z\0\0\0\x05I";
+/// Idle, outside of a transaction: the last message of every answer.
+const READY: &[u8] = b"Z\0\0\0\x05I";
 
+/// Has the statement done, and answers with an error of this severity and code instead.
+async fn deny(
+    statement: &[u8],
+    (severity, code): (&str, &str),
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+) {
     server.write_all(statement).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(READY) {
         assert_ne!(server.read_buf(&mut answer).await.unwrap(), 0, "the server hangs up");
     }
-    let error = format!("SERROR\0VERROR\0C{code}\0Mit is not known what became of it\0\0");
+    let error =
+        format!("S{severity}\0V{severity}\0C{code}\0Mit is not known what became of it\0\0");
     let length = u32::try_from(error.len() + size_of::<u32>()).unwrap();
-    let error = [b"E", length.to_be_bytes().as_slice(), error.as_bytes(), READY].concat();
+    let error = [b"E", length.to_be_bytes().as_slice(), error.as_bytes()].concat();
     client.write_all(&error).await.unwrap();
 }

@@ -9,6 +9,7 @@ use crate::usage::month_of;
 use chrono::{DateTime, Utc};
 use plg_core::calendar::Month;
 use plg_core::ids::HotelId;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -224,25 +225,59 @@ pub(super) fn from_row(row: rollup_run::Model) -> Result<Run, StoreError> {
     })
 }
 
-/// Lists the first `limit` corrections of a run, by hotel and month.
+/// A place in the corrections of a run, each of which has another one. Listings go on behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Whose counter.
+    pub hotel_id: HotelId,
+    /// Of which month its correction was.
+    pub origin: Month,
+    /// In which month.
+    pub month: Month,
+    /// Which counter.
+    pub counter: String,
+}
+
+/// Some corrections of a run.
+#[derive(Debug)]
+pub struct Page {
+    /// By hotel and month.
+    pub corrections: Vec<Adjustment>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Place>,
+}
+
+/// Lists the corrections of a run by hotel and month, `limit` at a time, from behind a place.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn adjustments(
     db: &impl ConnectionTrait,
     run_id: Uuid,
+    behind: Option<&Place>,
     limit: u64,
-) -> Result<Vec<Adjustment>, StoreError> {
+) -> Result<Page, StoreError> {
     use usage_adjustment::Column;
 
-    let rows = usage_adjustment::Entity::find()
-        .filter(Column::RunId.eq(run_id))
-        .order_by_asc(Column::HotelId)
-        .order_by_asc(Column::Month)
-        .order_by_asc(Column::Counter)
-        .limit(limit)
-        .all(db)
-        .await?;
+    let order = [Column::HotelId, Column::OriginMonth, Column::Month, Column::Counter];
+    let mut query = usage_adjustment::Entity::find().filter(Column::RunId.eq(run_id));
+    if let Some(Place { hotel_id, origin, month, counter }) = behind {
+        let here = Expr::tuple(order.map(Expr::col));
+        let there = Expr::tuple([
+            Expr::val(hotel_id.0),
+            Expr::val(origin.number()),
+            Expr::val(month.number()),
+            Expr::val(counter.as_str()),
+        ]);
+        query = query.filter(here.gt(there));
+    }
+    for column in order {
+        query = query.order_by_asc(column);
+    }
+    let mut rows = query.limit(limit.saturating_add(1)).all(db).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_last = rows.len() <= limit;
+    rows.truncate(limit);
     let adjustment = |row: usage_adjustment::Model| {
         let key = HotelMonth { hotel_id: HotelId(row.hotel_id), month: month_of(row.month)? };
         let origin = month_of(row.origin_month)?;
@@ -258,5 +293,12 @@ pub async fn adjustments(
             adjusted_at: row.adjusted_at,
         })
     };
-    rows.into_iter().map(adjustment).collect()
+    let corrections = rows.into_iter().map(adjustment).collect::<Result<Vec<_>, StoreError>>()?;
+    let next = corrections.last().filter(|_| !is_last).map(|last| Place {
+        hotel_id: last.hotel_id,
+        origin: last.carried_from.unwrap_or(last.month),
+        month: last.month,
+        counter: last.counter.clone(),
+    });
+    Ok(Page { corrections, next })
 }

@@ -95,6 +95,13 @@ async fn usage_says_when_it_was_last_verified(
     assert_eq!(last(hotel(1)).await, "2026-11-16T12:00:00Z");
     // Nothing was new at the other one.
     assert_eq!(last(hotel(2)).await, "2026-11-15T12:00:00Z");
+    // Also of a month that has ended.
+    books.turn(hotel(2), "2026-12-01T00:00:00Z").await;
+    let november = app.api.get(&format!("{}?month=2026-11", path(hotel(2)))).await.body;
+    let history = app.api.get(&format!("{}/history", path(hotel(2)))).await.body;
+    for told in [&november, &history["months"][1]] {
+        assert_eq!(told["last_rollup_at"], "2026-11-15T12:00:00Z", "{told}");
+    }
 
     let rollups = app.api.get("/v1/rollups").await.body;
     assert_eq!(rollups["rollups"][0]["run_id"], run.run_id.to_string(), "{rollups}");

@@ -250,7 +250,7 @@ async fn the_environment_goes_before_a_file_and_that_before_the_defaults() {
             })
             .collect();
         assert_eq!(told, expected, "{environment:?}");
-        assert!(finished.stdout.contains("write_chunk = 200"), "{finished:?}");
+        assert!(finished.stdout.contains("busy_pause_ms = 10 "), "{finished:?}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }

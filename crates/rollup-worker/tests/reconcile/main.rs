@@ -16,5 +16,6 @@ mod process;
 mod retention;
 mod scope;
 mod support;
+mod told;
 mod two_workers;
 mod windows;

@@ -13,13 +13,13 @@ use plg_testkit::{Backend, TestDatabase, ledger};
 use rollup_worker::{Options, Stop};
 use rstest::rstest;
 
-const HOTEL: HotelId = hotel(1);
+pub(crate) const HOTEL: HotelId = hotel(1);
 const JANUARY: &str = "2027-01";
 const TURN: &str = "2026-12-01T00:00:00Z";
 
 impl Books {
     /// Turns the month of a hotel with its first event there.
-    async fn turn(&self, hotel: HotelId, at: &str) {
+    pub(crate) async fn turn(&self, hotel: HotelId, at: &str) {
         self.clock.set_to(at);
         self.record(&[click(hotel)]).await;
     }
@@ -51,7 +51,7 @@ async fn the_last_hours_of_a_month_are_covered_after_its_end(
 }
 
 /// Seats 5 instead of 2 in November, carried into December (one more) and January (one less).
-async fn damaged_before_the_turn(backend: Backend) -> Books {
+pub(crate) async fn damaged_before_the_turn(backend: Backend) -> Books {
     let books = Books::of(backend, &[HOTEL]).await;
     books.reconcile(&incremental()).await;
     books.damage(HOTEL, NOVEMBER, "active_users = 5").await;

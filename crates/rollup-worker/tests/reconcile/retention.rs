@@ -63,6 +63,25 @@ async fn spend_three_months(books: Books) -> Books {
     books
 }
 
+/// In Honolulu it is November for ten hours more, and on the last islands for twelve.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_stays_until_it_has_ended_everywhere(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let books = Books::of(backend, &[HOTEL]).await;
+    for (instant, before) in [
+        ("2026-12-01T05:00:00Z", "2026-11"),
+        ("2026-12-01T11:59:59Z", "2026-11"),
+        ("2026-12-01T12:00:00Z", "2026-12"),
+    ] {
+        books.clock.set_to(instant);
+        books.reconcile(&incremental()).await;
+        let forgotten = books.retain(&KEEP_ONE_MONTH).await.unwrap();
+        assert_eq!(forgotten.dropped_before.to_string(), before, "{instant}");
+    }
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn old_months_go_and_their_counters_stay(

@@ -176,7 +176,7 @@ impl Books {
 
     /// The corrections that a run has left in the audit.
     pub(crate) async fn adjustments(&self, run: &Run) -> Vec<Adjustment> {
-        runs::adjustments(&self.db, run.run_id, 10_000).await.unwrap()
+        runs::adjustments(&self.db, run.run_id, None, 10_000).await.unwrap().corrections
     }
 
     /// How many corrections the audit has.
