@@ -23,7 +23,7 @@ CONTRACT = source.ROOT / "docs/openapi.json"
 # Of samples, by the family's type.
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "info": ["_info"], "gauge": [""]}
 # What Prometheus adds, and what the alerts' own series carry.
-ADDED_LABELS = {"job", "instance", "le"}
+ADDED_LABELS = {"namespace", "job", "instance", "le"}
 # A tenant in a label is a leak, and a series each.
 TENANTS = re.compile("hotel|user|key|session")
 QUERY_RULES = Rules()

@@ -28,7 +28,10 @@ async fn a_key_to_try_it_with_is_printed() {
         let key = std::fs::read_to_string(&file).expect("kept");
         let key = key.trim();
         assert!(lines[0].starts_with("ingest-api ") && lines[0].contains(" listening on http://"));
-        assert!(said.contains(&format!("development key: {key} (works on loopback only)")), "{said}");
+        assert!(
+            said.contains(&format!("development key: {key} (works on loopback only)")),
+            "{said}"
+        );
         assert!(said.contains("KEY=\"$(cat ") && said.contains(&file), "{said}");
     });
 }

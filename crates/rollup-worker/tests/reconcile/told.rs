@@ -25,7 +25,7 @@ async fn the_corrections_of_a_run_are_read_page_by_page(
     assert_eq!((&whole["corrections"], &whole["next_cursor"]), (&all, &Value::Null));
     for limit in 1..=5 {
         let (mut pages, mut cursor) = (Vec::new(), String::new());
-        loop {
+        while pages.len() < 6 {
             let page = app.api.get(&format!("{path}?limit={limit}{cursor}")).await;
             assert_eq!((page.status, &page.body["corrected"]), (200, &json!(5)), "{page:?}");
             pages.push(page.body["corrections"].as_array().unwrap().clone());
