@@ -235,11 +235,12 @@ pub enum SettingsError {
     },
 }
 
-/// A file that cannot be read is shown where it cannot, and that may be a password.
+/// What is said about a file that cannot be read has an excerpt behind its first line, which may be a password.
 fn without_excerpt(error: &config::ConfigError) -> String {
     let text = error.to_string();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.contains('|')).collect();
-    lines.join(": ")
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let rest = rest.lines().filter(|line| !line.contains('|'));
+    std::iter::once(first).chain(rest).collect::<Vec<_>>().join(": ")
 }
 
 fn suggestion(nearest: Option<&(String, String)>) -> String {
