@@ -239,8 +239,8 @@ pub enum SettingsError {
 fn without_excerpt(error: &config::ConfigError) -> String {
     let text = error.to_string();
     let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let rest = rest.lines().filter(|line| !line.contains('|'));
-    std::iter::once(first).chain(rest).collect::<Vec<_>>().join(": ")
+    let rest: String = rest.lines().filter(|line| !line.contains('|')).collect();
+    if rest.is_empty() { first.to_owned() } else { format!("{first}: {rest}") }
 }
 
 fn suggestion(nearest: Option<&(String, String)>) -> String {

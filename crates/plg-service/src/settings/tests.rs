@@ -97,7 +97,8 @@ fn what_is_no_toml_is_explained_without_its_secrets() {
     for text in texts {
         let Err(error) = Sources::of_text(text) else { panic!("{text} is read") };
         let complaint = error.to_string();
-        assert!(complaint.contains("TOML parse error at line "), "{complaint}");
+        assert!(complaint.starts_with("configuration: TOML parse error at line "), "{complaint}");
+        assert!(!complaint.contains(":  ") && !complaint.ends_with(": "), "{complaint}");
         assert!(!complaint.contains("geheim") && !complaint.contains('\n'), "{complaint}");
     }
 }
