@@ -3,6 +3,7 @@
 use crate::dialect::{Rows, Sql, json};
 use crate::error::StoreError;
 use crate::gates;
+use crate::paging::cut;
 use crate::schema::product_event;
 use chrono::{DateTime, Utc};
 use plg_core::calendar::{Month, TimeZone};
@@ -14,6 +15,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
+use std::cmp;
 use std::sync::Arc;
 
 /// A place in a hotel's log. Listings go on behind it, towards the past.
@@ -93,15 +95,15 @@ pub async fn list(
 
 fn page(mut rows: Vec<product_event::Model>, limit: u64) -> Result<Page, StoreError> {
     let mut data_bytes = 0;
-    let too_much = rows.iter().position(|row| {
+    let too_much = (0..).zip(&rows).find(|(_, row)| {
         data_bytes += row.event_data.as_ref().map_or(0, String::len);
         data_bytes > PAGE_DATA_BYTES
     });
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(too_much.unwrap_or(usize::MAX));
-    let is_last = rows.len() <= limit;
-    rows.truncate(limit);
+    // One at least, or nothing behind it would ever be listed.
+    let limit = too_much.map_or(limit, |(place, _)| cmp::min(limit, cmp::max(place, 1)));
+    let others_follow = cut(&mut rows, limit);
     let events = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
-    let next = events.last().filter(|_| !is_last);
+    let next = events.last().filter(|_| others_follow);
     let next = next.map(|event| Position { month: event.month, seq: event.seq });
     Ok(Page { events, next })
 }

@@ -36,6 +36,7 @@ pub mod hotels;
 mod in_order;
 mod months;
 mod optimistic;
+mod paging;
 pub mod partitions;
 mod primary;
 mod recorder;

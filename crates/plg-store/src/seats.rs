@@ -2,6 +2,7 @@
 
 use crate::dialect::{Rows, Sql};
 use crate::error::StoreError;
+use crate::paging::cut;
 use crate::schema::seat;
 use plg_core::decide::Seat;
 use plg_core::ids::{HotelId, SeatUserId, UserId};
@@ -32,10 +33,8 @@ pub async fn list(
     }
     let rows = query.order_by_asc(seat::Column::SeatUserId).limit(limit + 1).all(db).await?;
     let mut seats: Vec<Seat> = rows.iter().map(from_row).collect();
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let is_last = seats.len() <= limit;
-    seats.truncate(limit);
-    let next = seats.last().filter(|_| !is_last).map(|seat| seat.seat_user_id);
+    let others_follow = cut(&mut seats, limit);
+    let next = seats.last().filter(|_| others_follow).map(|seat| seat.seat_user_id);
     Ok(Page { seats, next })
 }
 

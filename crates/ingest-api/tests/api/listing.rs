@@ -3,6 +3,7 @@
 use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_invalid, assert_outcome, list};
 use plg_testkit::Backend;
 use plg_testkit::app::event;
+use plg_testkit::ledger;
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -42,6 +43,25 @@ async fn fill(t: &Service) -> Vec<String> {
     t.event(OTHER_HOTEL, "upgrade_click", json!({ "id": "of another hotel" })).await;
     recorded.reverse();
     recorded
+}
+
+/// Data that is larger than a page may be, which only somebody with SQL can write.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_larger_than_a_page_is_a_page_of_its_own(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    for id in ["1", "2", "3"] {
+        assert_outcome(&t.event(HOTEL, "upgrade_click", json!({ "id": id })).await, "recorded");
+    }
+    let large = json!({ "a": "x".repeat(2 * 1024 * 1024) });
+    let enlarge = format!("update product_event set event_data = '{large}' where seq > 1");
+    assert_eq!(ledger::damage(&t.books().await, &enlarge).await, 2);
+    for query in ["", "event_type=upgrade_click"] {
+        let pages = pages(&t, HOTEL, query).await;
+        assert_eq!(pages.iter().map(|page| ids(page)).collect::<Vec<_>>(), [["3"], ["2"], ["1"]]);
+    }
 }
 
 #[rstest]

@@ -4,6 +4,7 @@
 use super::HotelMonth;
 use crate::dialect::Sql;
 use crate::error::StoreError;
+use crate::paging::cut;
 use crate::schema::{rollup_run, usage_adjustment};
 use crate::usage::month_of;
 use chrono::{DateTime, Utc};
@@ -275,9 +276,7 @@ pub async fn adjustments(
         query = query.order_by_asc(column);
     }
     let mut rows = query.limit(limit.saturating_add(1)).all(db).await?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let is_last = rows.len() <= limit;
-    rows.truncate(limit);
+    let others_follow = cut(&mut rows, limit);
     let adjustment = |row: usage_adjustment::Model| {
         let key = HotelMonth { hotel_id: HotelId(row.hotel_id), month: month_of(row.month)? };
         let origin = month_of(row.origin_month)?;
@@ -294,7 +293,7 @@ pub async fn adjustments(
         })
     };
     let corrections = rows.into_iter().map(adjustment).collect::<Result<Vec<_>, StoreError>>()?;
-    let next = corrections.last().filter(|_| !is_last).map(|last| Place {
+    let next = corrections.last().filter(|_| others_follow).map(|last| Place {
         hotel_id: last.hotel_id,
         origin: last.carried_from.unwrap_or(last.month),
         month: last.month,
