@@ -42,7 +42,8 @@ pub(crate) async fn observe<B: MessageBody>(
     let span = tracing::info_span!("request", trace_id = %trace.id());
     let mut response = next.call(request).instrument(span.clone()).await?;
 
-    let took = began.elapsed();
+    let answered = Instant::now();
+    let took = answered - began;
     let request = response.request();
     let code = response.response().extensions().get::<Code>().map_or("", |code| code.name());
     let labels = RequestLabels {
@@ -51,7 +52,7 @@ pub(crate) async fn observe<B: MessageBody>(
         status: response.status().as_u16(),
         code,
     };
-    let body_ended = request.extensions().get::<BodyEnded>().map(|ended| ended.0);
+    let arrived = request.extensions().get::<BodyEnded>().map_or(began, |ended| ended.0);
     let caller = request.extensions().get::<Credential>().copied();
     span.in_scope(|| {
         tracing::info!(
@@ -68,7 +69,7 @@ pub(crate) async fn observe<B: MessageBody>(
     let mut is_last = request.head().upgrade();
     if let Some(state) = &state {
         is_last |= state.drain.is_draining();
-        state.metrics.answered(&labels, body_ended.map_or(took, |ended| ended.elapsed()));
+        state.metrics.answered(&labels, answered - arrived);
         if let Some(spans) = state.spans.as_ref().filter(|_| trace.is_sampled()) {
             spans.record(&trace, &labels, request.path(), took);
         }

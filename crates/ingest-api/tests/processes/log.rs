@@ -10,6 +10,8 @@ use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -41,6 +43,50 @@ async fn a_log_that_nobody_reads_stops_nothing_and_what_is_lost_is_counted() {
     let lost: usize = lost.expect("it is counted").parse().unwrap();
     assert!((1..LINES).contains(&lost), "{lost}");
     assert!(block_in_place(|| service.terminate()).success());
+}
+
+/// Its sender takes the time until a body has arrived: the log says how long all of it took, the metrics how long the
+/// service did.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_leave_out_the_time_in_which_a_body_arrives() {
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let mut settings =
+        vec![("PLG__SERVER__PORT", "0"), ("PLG__METRICS__PORT", "0"), ("PLG__LOG__FORMAT", "json")];
+    settings.extend(access::ENVIRONMENT);
+    let program = Path::new(env!("CARGO_BIN_EXE_ingest-api"));
+    let file = std::env::temp_dir().join(format!("plg-log-{}", Uuid::new_v4()));
+    let log = Stdio::from(File::create(&file).unwrap());
+    let service =
+        block_in_place(|| Process::serve_logging_to(log, program, database.url(), &settings));
+    let body = json!({ "job_id": "job", "user_id": USER }).to_string();
+    let (first, rest) = body.split_at(10);
+    let mut connection = TcpStream::connect(service.address).await.unwrap();
+    let head = format!(
+        "POST /v1/hotels/{}/imports HTTP/1.1\r\nHost: plg\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{first}",
+        hotel(1),
+        access::ROOT_KEY,
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // Meanwhile another one is answered.
+    assert_eq!(Api::new(service.address).get("/livez").await.status, 200);
+    connection.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+
+    let metrics = Api::new(service.metrics_address).text("/metrics").await;
+    let sum = "plg_http_request_duration_seconds_sum{method=\"POST\",\
+               route=\"/v1/hotels/{hotel_id}/imports\"} ";
+    let seconds = metrics.lines().find_map(|line| line.strip_prefix(sum)).unwrap();
+    let seconds: f64 = seconds.parse().unwrap();
+    assert!(block_in_place(|| service.terminate()).success());
+    let log = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let micros = lines.filter(|line| line["method"] == "POST").find_map(|l| l["micros"].as_f64());
+    assert!(seconds * 1e6 < micros.unwrap(), "{seconds} s of {micros:?} µs");
 }
 
 /// A service key by its id, never by itself.
