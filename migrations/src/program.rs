@@ -3,7 +3,7 @@
 use crate::SchemaState;
 use crate::distribute::{DistributeError, distribute};
 use clap::{Parser, Subcommand};
-use config::{Config, ConfigError, FileFormat};
+use config::{Config, File, FileFormat};
 use sea_orm_migration::sea_orm::{DbErr, RuntimeErr, SqlxError};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -44,8 +44,8 @@ enum Command {
     },
 }
 
-/// As in the services' `default.toml`.
-const DEFAULT_URL: &str = "sqlite://data/plg.db?mode=rwc";
+/// The services' documented defaults.
+const DEFAULTS: &str = include_str!("../../crates/plg-service/src/default.toml");
 
 /// Where the services' database is, by what they read, in their order.
 fn database_url() -> Result<String, Failure> {
@@ -55,14 +55,12 @@ fn database_url() -> Result<String, Failure> {
     }
     let named = std::env::var("PLG_CONFIG").ok();
     let file = named.clone().unwrap_or_else(|| "plg.toml".to_owned());
-    let source = config::File::new(&file, FileFormat::Toml).required(named.is_some());
+    let said = Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(File::new(&file, FileFormat::Toml).required(named.is_some()))
+        .build();
     // What is said about a file that cannot be read may show a password.
-    let said = Config::builder().add_source(source).build();
-    match said.map(|said| said.get_string("database.url")) {
-        Ok(Ok(url)) => Ok(url),
-        Ok(Err(ConfigError::NotFound(_))) => Ok(DEFAULT_URL.to_owned()),
-        _ => Err(Failure::File(file)),
-    }
+    said.and_then(|said| said.get_string("database.url")).map_err(|_| Failure::File(file))
 }
 
 #[derive(Debug, thiserror::Error)]
