@@ -137,7 +137,11 @@ impl Application {
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
-        let (reader, health, drain) = (Reader::new(db, clock), Health::default(), Arc::default());
+        let (reader, health, drain) = (
+            Reader::new(db, clock),
+            Health::new(settings.database.clock_tolerance()),
+            Arc::default(),
+        );
         let door = Door::new(Duration::from_millis(settings.server.max_wait_ms));
         let bodies = BodyMemory::default();
         let state = web::Data::new(State {

@@ -3,6 +3,7 @@
 
 use crate::app::State;
 use crate::problem::{Code, Problem};
+use chrono::TimeDelta;
 use migrations::SchemaState;
 use plg_store::connect;
 use tokio::sync::Mutex;
@@ -14,10 +15,17 @@ const RETRY_SECONDS: u32 = 5;
 type Readiness = Result<(), Problem>;
 
 /// What is known of the service's health.
-#[derive(Default)]
 pub(crate) struct Health {
+    /// How far this machine's clock may be ahead of the database's, if that matters.
+    clock_tolerance: Option<TimeDelta>,
     /// When the database last answered, and what.
     last: Mutex<Option<(Instant, Readiness)>>,
+}
+
+impl Health {
+    pub(crate) fn new(clock_tolerance: Option<TimeDelta>) -> Self {
+        Self { clock_tolerance, last: Mutex::default() }
+    }
 }
 
 /// Whether every lane is at work.
@@ -59,8 +67,14 @@ async fn database(state: &State) -> Readiness {
         let detail = "the database accepts no writes: is it a standby?";
         return Err(Problem::unavailable(Code::DatabaseUnavailable, detail, RETRY_SECONDS));
     }
-    match schema {
-        SchemaState::Current => Ok(()),
-        SchemaState::Behind(pending) => Err(Problem::schema_behind(&pending, RETRY_SECONDS)),
+    if let SchemaState::Behind(pending) = schema {
+        return Err(Problem::schema_behind(&pending, RETRY_SECONDS));
     }
+    if let Some(tolerance) = state.health.clock_tolerance
+        && let Some(clocks) = state.reader.compare_clocks().await?
+    {
+        let refused = |clocks| Problem::clock_ahead(clocks, RETRY_SECONDS);
+        clocks.ensure_not_ahead(tolerance).map_err(refused)?;
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`connect`] | opens pools and single connections, as each database wants them |
 //! | `url`, `primary` | where the database is, and which of several servers takes writes |
+//! | [`clock`] | compares this machine's clock with the database's |
 //! | [`checkpoint`] | keeps SQLite's log short beside who writes |
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
 //! | [`Recorder`] | records one batch after the other on a connection |
@@ -26,6 +27,7 @@
 
 pub mod api_keys;
 pub mod checkpoint;
+pub mod clock;
 pub mod commit;
 pub mod connect;
 mod dialect;

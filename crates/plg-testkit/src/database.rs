@@ -113,6 +113,8 @@ impl TestDatabase {
         settings.server.port = 0;
         settings.server.threads = 1;
         settings.metrics.port = 0;
+        // The clock of a test is where the test wants it.
+        settings.database.clock_tolerance_seconds = 0;
         // A debug build is too slow for the crowds of tests.
         settings.writer.max_wait_ms = 1_500;
         settings.server.max_wait_ms = 1_500;

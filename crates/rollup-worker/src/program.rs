@@ -5,7 +5,10 @@ use crate::report::{self, Terminal};
 use crate::{Bites, Connections, Options, Stop, reconcile, retain};
 use clap::Parser as _;
 use plg_service::logging::{self, Log};
-use plg_service::{Settings, Signals, SystemClock};
+use plg_service::settings::DatabaseSettings;
+use plg_service::{Clock as _, Settings, Signals, SystemClock};
+use plg_store::clock;
+use plg_store::connect;
 use plg_store::rollup::runs::Run;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -44,7 +47,7 @@ pub async fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode 
 async fn forget(keep: &Retain) -> Result<(), String> {
     let (settings, _log) = start()?;
     let mut signals = Signals::listen()?;
-    let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;
+    let db = open(&settings.database).await?;
     let forgotten = tokio::select! {
         forgotten = retain::retain(&db, keep, &SystemClock) => forgotten.map_err(|e| e.to_string())?,
         // As if it were killed.
@@ -74,11 +77,23 @@ fn start() -> Result<(Settings, Log), String> {
     Ok((settings, log))
 }
 
+/// Opens the database, if this machine's clock may be believed.
+async fn open(settings: &DatabaseSettings) -> Result<Connections, String> {
+    let db = Connections::open(&settings.url).await.map_err(|e| e.to_string())?;
+    if let Some(tolerance) = settings.clock_tolerance() {
+        let clocks = clock::compare(&db.work, || SystemClock.now()).await;
+        if let Some(clocks) = clocks.map_err(|error| connect::reason(&error))? {
+            clocks.ensure_not_ahead(tolerance).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(db)
+}
+
 async fn run(arguments: &Reconcile) -> Result<Run, String> {
     let (settings, _log) = start()?;
     let stop = Stop::default();
     stop_on(Signals::listen()?, &stop);
-    let db = Connections::open(&settings.database.url).await.map_err(|e| e.to_string())?;
+    let db = open(&settings.database).await?;
 
     let options = Options {
         scope: arguments.scope(),

@@ -30,8 +30,8 @@ export interface paths {
         };
         /**
          * Ask whether the service can work
-         * @description The database answers, takes writes and has the current schema; the lanes are at work; nobody has asked
-         *     the service to stop.
+         * @description The database answers, takes writes and has the current schema; the lanes are at work; the clock is not ahead of the
+         *     database's; nobody has asked the service to stop.
          */
         get: operations["readyz"];
         put?: never;
@@ -319,7 +319,7 @@ export interface components {
          * @description The stable name of an error.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_event_type" | "idempotency_key_reused" | "too_many_items" | "body_too_large" | "body_incomplete" | "unsupported_media_type" | "unauthenticated" | "forbidden" | "rate_limited" | "quota_exceeded" | "not_found" | "method_not_allowed" | "overloaded" | "database_unavailable" | "schema_behind" | "outcome_unknown" | "shutting_down" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_event_type" | "idempotency_key_reused" | "too_many_items" | "body_too_large" | "body_incomplete" | "unsupported_media_type" | "unauthenticated" | "forbidden" | "rate_limited" | "quota_exceeded" | "not_found" | "method_not_allowed" | "overloaded" | "database_unavailable" | "schema_behind" | "clock_ahead" | "outcome_unknown" | "shutting_down" | "internal";
         /** @description A correction of a counter. */
         Correction: {
             /**
@@ -798,7 +798,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `schema_behind`: The database must be migrated; `shutting_down`: The service is stopping; `overloaded`: Too many requests are waiting; `database_unavailable`: The database does not answer */
+            /** @description `schema_behind`: The database must be migrated; `clock_ahead`: The clock is ahead; `shutting_down`: The service is stopping; `overloaded`: Too many requests are waiting; `database_unavailable`: The database does not answer */
             503: {
                 headers: {
                     /** @description Seconds to wait before the request is sent again */

@@ -68,6 +68,9 @@ async fn look(metrics: &Metrics, state: &State) {
     if let Ok(seen) = state.reader.read(look).await {
         metrics.rollups.set(seen);
     }
+    if let Ok(Some(clocks)) = state.reader.compare_clocks().await {
+        metrics.clock_ahead.set(clocks.ahead().as_seconds_f64());
+    }
 }
 
 fn signed(count: usize) -> i64 {

@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use rollups::RollupMetrics;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// A request, as it is counted.
@@ -109,6 +110,7 @@ pub(crate) struct Metrics {
     lanes: Gauge,
     lanes_alive: Gauge,
     draining: Gauge,
+    clock_ahead: Gauge<f64, AtomicU64>,
     log_lines_lost: Counter,
     pub(crate) hotels_of_unknown_plan: Gauge,
     rollups: RollupMetrics,
@@ -140,6 +142,7 @@ impl Metrics {
             lanes: Gauge::default(),
             lanes_alive: Gauge::default(),
             draining: Gauge::default(),
+            clock_ahead: Gauge::default(),
             log_lines_lost: Counter::default(),
             hotels_of_unknown_plan: Gauge::default(),
             rollups: RollupMetrics::register(&mut registry),
@@ -155,7 +158,7 @@ impl Metrics {
         }
         let r = &mut registry;
         r.register("http_requests", "Requests answered", metrics.requests.clone());
-        let help = "Time from a request's head to its answer";
+        let help = "Time from when a request has arrived to its answer";
         let request_seconds = metrics.request_seconds.clone();
         r.register_with_unit("http_request_duration", help, Unit::Seconds, request_seconds);
         r.register("http_in_hand", "Requests that wait for their answer", metrics.in_hand.clone());
@@ -178,6 +181,8 @@ impl Metrics {
         r.register("writer_lanes", "Lanes that should be at work", metrics.lanes.clone());
         r.register("writer_lanes_alive", "Lanes at work", metrics.lanes_alive.clone());
         r.register("draining", "1 while the service is stopping", metrics.draining.clone());
+        let help = "How far this machine's clock is ahead of the database's, or behind (negative)";
+        r.register_with_unit("clock_ahead", help, Unit::Seconds, metrics.clock_ahead.clone());
         let help = "Lines of the log that were lost because nobody read those before them";
         r.register("log_lines_lost", help, metrics.log_lines_lost.clone());
         let help = "Hotels whose plan is not configured: they have the default's limits";

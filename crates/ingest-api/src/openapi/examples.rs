@@ -8,6 +8,7 @@ use plg_core::catalogue::Counter;
 use plg_core::decide::QuotaStatus;
 use plg_core::plan::Limit;
 use plg_core::quota::Quota;
+use plg_store::clock::ClockAhead;
 
 /// How a problem of this kind may look.
 pub(super) fn example(code: Code) -> Problem {
@@ -43,6 +44,11 @@ pub(super) fn example(code: Code) -> Problem {
         Code::DatabaseUnavailable => WriteError::Unavailable.into(),
         Code::SchemaBehind => {
             Problem::schema_behind(&["m20261124_000003_rollup_overview".to_owned()], 5)
+        }
+        Code::ClockAhead => {
+            let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+            let (here, there) = (at(1_796_083_200), at(1_793_491_200));
+            Problem::clock_ahead(ClockAhead { here, there }, 5)
         }
         Code::OutcomeUnknown => WriteError::OutcomeUnknown.into(),
         Code::ShuttingDown => WriteError::ShuttingDown.into(),

@@ -62,7 +62,7 @@ problems! {
     LivenessProblems = &[Code::Internal];
     /// How the question fails whether it can work.
     ReadinessProblems =
-        &[Code::SchemaBehind, Code::ShuttingDown, Code::Overloaded, Code::DatabaseUnavailable, Code::Internal];
+        &[Code::SchemaBehind, Code::ClockAhead, Code::ShuttingDown, Code::Overloaded, Code::DatabaseUnavailable, Code::Internal];
 }
 
 fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {

@@ -41,6 +41,8 @@ pub enum Code {
     DatabaseUnavailable,
     /// The database's schema is older than this program.
     SchemaBehind,
+    /// This machine's clock is ahead of the database's.
+    ClockAhead,
     /// It is not known whether the action was recorded.
     OutcomeUnknown,
     /// The service is stopping.
@@ -51,7 +53,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, its HTTP status and its title.
-    pub const TABLE: [(Self, &'static str, u16, &'static str); 20] = [
+    pub const TABLE: [(Self, &'static str, u16, &'static str); 21] = [
         (Self::MalformedJson, "malformed_json", 400, "The body is not valid JSON"),
         (Self::InvalidField, "invalid_field", 422, "A field is not valid"),
         (Self::UnknownEventType, "unknown_event_type", 422, "No such event type"),
@@ -69,6 +71,7 @@ impl Code {
         (Self::Overloaded, "overloaded", 503, "Too many requests are waiting"),
         (Self::DatabaseUnavailable, "database_unavailable", 503, "The database does not answer"),
         (Self::SchemaBehind, "schema_behind", 503, "The database must be migrated"),
+        (Self::ClockAhead, "clock_ahead", 503, "The clock is ahead"),
         (Self::OutcomeUnknown, "outcome_unknown", 503, "It is not known whether it was recorded"),
         (Self::ShuttingDown, "shutting_down", 503, "The service is stopping"),
         (Self::Internal, "internal", 500, "Something went wrong here"),

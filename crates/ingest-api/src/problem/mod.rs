@@ -13,6 +13,7 @@ use plg_core::catalogue::{Counter, UnknownEventType};
 use plg_core::decide::QuotaStatus;
 use plg_core::plan::Limit;
 use plg_store::StoreError;
+use plg_store::clock::ClockAhead;
 use serde::Serialize;
 use std::fmt;
 use utoipa::ToSchema;
@@ -158,6 +159,12 @@ impl Problem {
     pub fn schema_behind(pending: &[String], retry_after_seconds: u32) -> Self {
         let detail = format!("run `migrate up`: {} is pending", pending.join(", "));
         Self::unavailable(Code::SchemaBehind, detail, retry_after_seconds)
+    }
+
+    /// Months would be opened before their time.
+    #[must_use]
+    pub fn clock_ahead(clocks: ClockAhead, retry_after_seconds: u32) -> Self {
+        Self::unavailable(Code::ClockAhead, clocks.to_string(), retry_after_seconds)
     }
 
     /// More bytes than a body may have.

@@ -7,6 +7,7 @@ use crate::writer::WriteError;
 use plg_core::ids::HotelId;
 use plg_service::SharedClock;
 use plg_store::StoreError;
+use plg_store::clock::{self, Comparison};
 use plg_store::usage::Current;
 use sea_orm::{DatabaseConnection, DbBackend};
 use std::time::Duration;
@@ -47,6 +48,16 @@ impl Reader {
     #[must_use]
     pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
         self.clock.now()
+    }
+
+    /// The service's clock beside the database's, where that has one of its own.
+    ///
+    /// # Errors
+    /// When the database does not play along, or not in time.
+    pub(crate) async fn compare_clocks(&self) -> Result<Option<Comparison>, Problem> {
+        let clock = SharedClock::clone(&self.clock);
+        let compare = |db| async move { Ok(clock::compare(&db, || clock.now()).await?) };
+        self.read(compare).await
     }
 
     /// Connections of the pool: open, and of those idle.

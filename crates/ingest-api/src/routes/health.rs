@@ -36,8 +36,8 @@ pub(super) async fn live(_: Public, state: web::Data<State>) -> Result<web::Json
 
 /// Ask whether the service can work
 ///
-/// The database answers, takes writes and has the current schema; the lanes are at work; nobody has asked
-/// the service to stop.
+/// The database answers, takes writes and has the current schema; the lanes are at work; the clock is not ahead of the
+/// database's; nobody has asked the service to stop.
 #[utoipa::path(
     get,
     path = "/readyz",

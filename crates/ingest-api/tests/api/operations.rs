@@ -1,9 +1,9 @@
 //! Health, the list of reconciliation runs, and when the service does not start at all.
 
 use crate::support::{HOTEL, NOON, Service, assert_created, assert_invalid, assert_problem};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ingest_api::Application;
-use plg_service::{Clock, Settings};
+use plg_service::{Clock, Settings, SystemClock};
 use plg_testkit::{Backend, TestApp, TestClock, TestDatabase, ledger};
 use rstest::rstest;
 use serde_json::json;
@@ -59,6 +59,31 @@ async fn it_is_not_ready_on_a_database_that_takes_no_writes() {
     assert!(answer.body["detail"].as_str().expect("text").contains("standby"), "{answer:?}");
     let answer = replica.import(HOTEL, "job").await;
     assert_problem(&answer, (503, "database_unavailable"), None);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_ready_while_its_clock_is_ahead(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let compare = |settings: &mut Settings| settings.database.clock_tolerance_seconds = 300;
+    let t = Service::start_with(backend, NOON, compare).await;
+    let hour = TimeDelta::hours(1);
+    t.clock.set(SystemClock.now() + hour);
+    let answer = t.get("/readyz").await;
+    let ahead = t.metric("plg_clock_ahead_seconds").await;
+    if backend == Backend::Sqlite {
+        assert_eq!((answer.status, ahead), (200, 0.0), "there is one clock only");
+        return;
+    }
+    assert_problem(&answer, (503, "clock_ahead"), None);
+    assert!(answer.header("retry-after").is_some());
+    assert!((3_300.0..=3_600.0).contains(&ahead), "{ahead}");
+    // Behind, it counts right, and time has gone on since.
+    t.clock.set(SystemClock.now() - hour);
+    assert_eq!(t.get("/readyz").await.status, 200);
+    let behind = t.metric("plg_clock_ahead_seconds").await;
+    assert!((-3_900.0..=-3_600.0).contains(&behind), "{behind}");
 }
 
 /// Stumbles when it is told to, the next time that it is asked.

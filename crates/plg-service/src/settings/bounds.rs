@@ -42,6 +42,9 @@ impl Settings {
         check("rollup.busy_pause_ms", millis(rollup.busy_pause_ms), 0, 1_000, "0 to 1000")?;
         let connections = usize::try_from(self.database.read_connections).unwrap_or(usize::MAX);
         check("database.read_connections", connections, 1, 1_000, "1 to 1000")?;
+        let tolerance =
+            usize::try_from(self.database.clock_tolerance_seconds).unwrap_or(usize::MAX);
+        check("database.clock_tolerance_seconds", tolerance, 0, 86_400, "0 to 86400")?;
         let limits = &self.rate_limit;
         let seconds = |limit: &RateLimit| usize::try_from(limit.seconds).unwrap_or(usize::MAX);
         check("rate_limit.keys.seconds", seconds(&limits.keys), 1, 86_400, "1 to 86400")?;

@@ -7,6 +7,7 @@ mod load;
 mod tests;
 
 use access::{AccessSettings, masked_url};
+use chrono::TimeDelta;
 use load::Sources;
 use plg_core::plan::Plans;
 use plg_store::DatabaseUrl;
@@ -56,6 +57,8 @@ pub struct DatabaseSettings {
     pub url: DatabaseUrl,
     /// Connections for reading.
     pub read_connections: u32,
+    /// How far this machine's clock may be ahead of PostgreSQL's, in seconds; 0 compares nothing.
+    pub clock_tolerance_seconds: u32,
 }
 
 /// How HTTP is served.
@@ -247,6 +250,15 @@ fn suggestion(nearest: Option<&(String, String)>) -> String {
     match nearest {
         Some((key, variable)) => format!(": did you mean {key} ({variable})?"),
         None => ": the program's `config` command shows all".to_owned(),
+    }
+}
+
+impl DatabaseSettings {
+    /// How far this machine's clock may be ahead, if that matters.
+    #[must_use]
+    pub fn clock_tolerance(&self) -> Option<TimeDelta> {
+        let seconds = self.clock_tolerance_seconds;
+        (seconds > 0).then(|| TimeDelta::seconds(seconds.into()))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::support::{Books, EVENTS_OF_A_DAY, NOVEMBER, OCTOBER};
 use plg_core::ids::HotelId;
 use plg_store::rollup::runs::Run;
 use plg_testkit::commands::hotel;
-use plg_testkit::{Backend, TestDatabase};
+use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -261,5 +261,30 @@ async fn help_and_version_need_no_database() {
         let finished = Worker::at("sqlite:///nowhere/plg.db").run(&[argument]).await;
         assert_eq!((finished.code, finished.stderr.as_str()), (0, ""));
         assert!(finished.stdout.contains(expected), "{finished:?}");
+    }
+}
+
+/// Whose clock is ahead would forget events, and open months of the log, before their time.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_while_the_clock_is_ahead_of_the_databases() {
+    let books = Books::of(Backend::Postgres, &HOTELS).await;
+    let back = "create function public.clock_timestamp() returns timestamptz language sql as \
+                $$ select pg_catalog.clock_timestamp() - interval '1 hour' $$";
+    ledger::damage(&books.db, back).await;
+    let first = "do $$ begin execute format('alter database %I set search_path = \
+                 public, pg_catalog', current_database()); end $$";
+    ledger::damage(&books.db, first).await;
+    for arguments in [&["--json"][..], &["--dry-run"], &["retain"]] {
+        let finished = Worker::of(&books).run(arguments).await;
+        assert_eq!(finished.code, 1, "{finished:?}");
+        let complaint = finished.complaint();
+        assert!(complaint.contains("this machine's clock says 20"), "{complaint}");
+        assert!(complaint.contains("database.clock_tolerance_seconds"), "{complaint}");
+    }
+    assert!(books.runs().await.is_empty());
+    for tolerance in ["7200", "0"] {
+        let worker = Worker::of(&books).with("PLG__DATABASE__CLOCK_TOLERANCE_SECONDS", tolerance);
+        let finished = worker.run(&["--json"]).await;
+        assert_eq!(finished.code, 0, "{finished:?}");
     }
 }
