@@ -6,6 +6,7 @@
 pub mod access;
 mod admission;
 pub mod app;
+mod backup;
 mod cors;
 mod desk;
 mod door;

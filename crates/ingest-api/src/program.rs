@@ -1,10 +1,11 @@
 //! `ingest-api`, as a command: serves the HTTP API.
 
 use crate::keys::{self, KeysCommand};
-use crate::{Application, healthcheck};
+use crate::{Application, backup, healthcheck};
 use clap::Parser;
 use plg_service::{Settings, Signals, SystemClock, logging, open_files};
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -30,6 +31,11 @@ enum Command {
     /// Make, list and revoke service keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Copy the embedded database, as it is at one moment, beside the running service
+    Backup {
+        /// A file that does not exist yet, or - for standard output
+        file: PathBuf,
+    },
     /// Print the settings in use, and where each comes from; secrets are masked
     Config,
     /// Ask the service of the same settings whether it is ready; exits with 1 if it is not
@@ -42,6 +48,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(),
         Command::Keys(command) => manage_keys(command),
+        Command::Backup { file } => back_up(&file),
         Command::Config => config(),
         Command::Healthcheck => check_health(),
     };
@@ -62,6 +69,16 @@ fn manage_keys(command: KeysCommand) -> Result<(), Error> {
     note(&format!("database: {}", settings.database.url));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     say(&runtime.block_on(keys::run(command, &settings))?);
+    Ok(())
+}
+
+fn back_up(file: &Path) -> Result<(), Error> {
+    let settings = Settings::load()?;
+    let url = &settings.database.url;
+    note(&format!("database: {url}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let bytes = runtime.block_on(backup::run(url, file))?;
+    note(&format!("backed up {bytes} bytes, which were read through"));
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`connect`] | opens pools and single connections, as each database wants them |
 //! | `url`, `primary` | where the database is, and which of several servers takes writes |
+//! | [`backup`] | copies SQLite's file beside who writes |
 //! | [`clock`] | compares this machine's clock with the database's |
 //! | [`checkpoint`] | keeps SQLite's log short beside who writes |
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
@@ -26,6 +27,7 @@
 //! | [`error`] | what can go wrong, and what that means for the caller |
 
 pub mod api_keys;
+pub mod backup;
 pub mod checkpoint;
 pub mod clock;
 pub mod commit;

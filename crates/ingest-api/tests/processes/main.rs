@@ -2,6 +2,7 @@
 //! and asked for more than it can do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod backup;
 mod checkpoint;
 mod crash;
 mod crowd;
