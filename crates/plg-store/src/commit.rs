@@ -277,8 +277,8 @@ pub enum CommitError {
 pub struct Written {
     /// The answers that hold then.
     pub answers: Vec<Answer>,
-    /// One of its events: all of them are stored, or none. A batch without events changes nothing.
-    pub(crate) witness: Option<Arc<RecordedEvent>>,
+    /// Its events: all of them are stored, or none.
+    pub(crate) events: Vec<Arc<RecordedEvent>>,
     pub(crate) learned: Learned,
 }
 
@@ -304,7 +304,11 @@ async fn decide_and_write(
     missing: Missing,
 ) -> Result<Written, StoreError> {
     if commands.is_empty() {
-        return Ok(Written { answers: Vec::new(), witness: None, learned: Learned::default() });
+        return Ok(Written {
+            answers: Vec::new(),
+            events: Vec::new(),
+            learned: Learned::default(),
+        });
     }
     let hotels = commands.iter().map(Command::hotel_id).collect();
     let hotels = months::lock(txn, plans, &hotels, now, missing).await?;
@@ -317,8 +321,8 @@ async fn decide_and_write(
     };
     let decision = batch.decide(snapshot)?;
     execute_all(txn, writes(txn, &decision)).await?;
-    let witness = decision.events.into_iter().next();
-    Ok(Written { answers: decision.answers, witness, learned: Learned::default() })
+    let Decision { answers, events, .. } = decision;
+    Ok(Written { answers, events, learned: Learned::default() })
 }
 
 /// Everything stored is to the microsecond, so that what is answered is what will be read.
@@ -353,21 +357,26 @@ fn writes(db: &impl ConnectionTrait, decision: &Decision) -> Vec<Sql> {
 /// the database is still working on it. If it was not, it never will be: what was sent without a lock first, and arrives
 /// when this has been answered, finds that its hotel's month was written since.
 ///
-/// The event itself has to be found: PostgreSQL's `pg_xact_status` will not do. When the server
+/// The events themselves have to be found: PostgreSQL's `pg_xact_status` will not do. When the server
 /// crashes before it has written a transaction to its log, it gives the same id to another one, and
-/// then tells how that one ended.
+/// then tells how that one ended. And all of them: where a hotel's time stands still behind a replica
+/// whose clock was ahead, somebody else may have recorded one that is like ours in everything.
+///
+/// Without events there is nothing to be found, and nothing was written. Whether what was answered is
+/// true is decided anew: a duplicate is one of an event that may be on no standby yet.
 ///
 /// # Errors
 /// When the database cannot be asked.
 pub async fn was_committed(db: &DatabaseConnection, written: &Written) -> Result<bool, StoreError> {
-    let Some(event) = &written.witness else { return Ok(true) };
+    let Some(event) = written.events.first() else { return Ok(false) };
     let deadline = Instant::now() + TRANSACTION_DEADLINE;
     let ask = async {
         let txn = begin_write(db).await?;
         months::touch(&txn, event.hotel_id, event.month).await?;
-        let stands = events::stands(&txn, event).await?;
-        if is_postgres(&txn) {
-            // What it is to keep out dies with the server: no standby has to know of it, which may be away.
+        let stands = events::all_stand(&txn, &written.events).await?;
+        if is_postgres(&txn) && !stands {
+            // What it is to keep out dies with the server: no standby has to know of it, which may be away. But of what
+            // stands, whose COMMIT may not have come to a standby: this one does so behind it.
             txn.execute_unprepared("set local synchronous_commit = off").await?;
         }
         txn.commit().await?;
@@ -398,11 +407,12 @@ mod tests {
         let import = [import(hotel(1), "job-1")];
         let answers = record_batch(&db, &plans, || now, &import).await.unwrap();
         let ours = RecordedEvent::clone(answers[0].event.as_ref().unwrap());
-        let is_there = async |event: RecordedEvent| {
-            let witness = Some(Arc::new(event));
-            let written = Written { answers: Vec::new(), witness, learned: Learned::default() };
+        let are_there = async |events: Vec<RecordedEvent>| {
+            let events = events.into_iter().map(Arc::new).collect();
+            let written = Written { answers: Vec::new(), events, learned: Learned::default() };
             was_committed(&db, &written).await.unwrap()
         };
+        let is_there = async |event| are_there(vec![event]).await;
         let event = || ours.clone();
 
         assert!(is_there(event()).await);
@@ -419,6 +429,11 @@ mod tests {
         ] {
             assert!(!is_there(other.clone()).await, "{other:?}");
         }
+        // Nobody else's is taken for all of ours.
+        let neighbour = RecordedEvent { hotel_id: hotel(2), ..event() };
+        assert!(!are_there(vec![event(), neighbour.clone()]).await);
+        assert!(!are_there(vec![neighbour, event()]).await);
+        assert!(!are_there(Vec::new()).await, "nothing was written");
         // To ask leaves nothing behind.
         let events = "select count(*) as n from product_event";
         assert_eq!(ledger::number(&db, events).await, 1);

@@ -13,9 +13,11 @@ use plg_core::event_data::EventData;
 use plg_core::ids::{DedupKey, EventId, HotelId, SessionId, TextIdError, UserId};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult as _, QueryFilter, QueryOrder,
+    QuerySelect, Select,
 };
 use std::cmp;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A place in a hotel's log. Listings go on behind it, towards the past.
@@ -262,15 +264,28 @@ pub(crate) fn rows(events: &[Arc<RecordedEvent>]) -> Rows {
         .instant("recorded_at", events.iter().map(|e| e.recorded_at))
 }
 
-/// Whether this very event stands in the log.
-pub(crate) async fn stands(
+/// Whether these very events stand in the log.
+pub(crate) async fn all_stand(
     db: &impl ConnectionTrait,
-    event: &RecordedEvent,
+    events: &[Arc<RecordedEvent>],
 ) -> Result<bool, StoreError> {
-    let key = (event.hotel_id.0, event.month.number(), event.seq);
-    let found = product_event::Entity::find_by_id(key).one(db).await?;
+    let keys = Rows::new()
+        .uuid("hotel_id", events.iter().map(|e| e.hotel_id.0))
+        .int("month", events.iter().map(|e| e.month.number()))
+        .big_int("seq", events.iter().map(|e| e.seq));
+    let select = Sql::new(db, "select e.* from ")
+        .rows(keys)
+        .text(" join product_event e on e.hotel_id = t.hotel_id and e.month = t.month and e.seq = t.seq")
+        .of_one_hotel("e.hotel_id", events.iter().map(|e| e.hotel_id));
+    let rows = product_event::Model::find_by_statement(select.statement()).all(db).await?;
+    let key = |event: &RecordedEvent| (event.hotel_id, event.month, event.seq);
     // Databases may write the same JSON in another way.
     let without_data = |event: RecordedEvent| RecordedEvent { event_data: None, ..event };
-    let found = found.map(from_row).transpose()?.map(without_data);
-    Ok(found == Some(without_data(event.clone())))
+    let found = rows.into_iter().map(|row| from_row(row).map(without_data));
+    let found = found.map(|event| event.map(|event| (key(&event), event)));
+    let found = found.collect::<Result<HashMap<_, _>, StoreError>>()?;
+    let stands = |event: &Arc<RecordedEvent>| {
+        found.get(&key(event)) == Some(&without_data(RecordedEvent::clone(event)))
+    };
+    Ok(events.iter().all(stands))
 }

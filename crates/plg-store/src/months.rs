@@ -233,13 +233,31 @@ pub(crate) async fn open_missing(
     let first = |(hotel_id, profile): &(HotelId, Profile)| first(*hotel_id, profile, now);
     let mut openings: Vec<Opening> = profiles.iter().map(first).collect();
     openings.sort_by_key(|opening| opening.hotel_id);
-    if !openings.is_empty() {
-        let txn = begin_write(db).await?;
-        partitions::ensure(&txn, &openings.iter().map(|opening| opening.month).collect()).await?;
-        txn.commit().await?;
-        db.execute_raw(insert_months(db, &openings).statement()).await?;
+    if openings.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let txn = begin_write(db).await?;
+    partitions::ensure(&txn, &openings.iter().map(|opening| opening.month).collect()).await?;
+    txn.commit().await?;
+    let opened = db.execute_raw(insert_months(db, &openings).statement()).await?.rows_affected();
+    // Others were faster, or something is wrong.
+    if usize::try_from(opened) == Ok(openings.len()) {
+        Ok(())
+    } else {
+        ensure_open(db, &missing).await
+    }
+}
+
+/// A month is closed by whoever opens the next. A hotel that has months, and none that is open, was changed by somebody
+/// else, and would be tried for ever.
+async fn ensure_open(db: &DatabaseConnection, hotels: &[HotelId]) -> Result<(), StoreError> {
+    let open = "usage_monthly o where o.hotel_id = u.hotel_id and not o.closed";
+    let select = Sql::new(db, "select u.hotel_id from usage_monthly u where ")
+        .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0))
+        .text(format!(" and not exists (select 1 from {open}) limit 1"));
+    let Some(row) = db.query_one_raw(select.statement()).await? else { return Ok(()) };
+    let hotel = HotelId(row.try_get_by_index(0)?);
+    Err(StoreError::corrupt("usage_monthly", format!("no month of hotel {hotel} is open")))
 }
 
 /// The first month of a hotel.

@@ -355,8 +355,7 @@ impl Guess {
         let versions = self.versions.into_iter().map(|version| version.written_by(writer));
         let learned = hotels.into_iter().zip(versions);
         let learned = learned.map(|(state, version)| Known { state, version }).collect();
-        let witness = events.into_iter().next();
-        Written { answers, witness, learned: Learned(learned) }
+        Written { answers, events, learned: Learned(learned) }
     }
 }
 

@@ -143,6 +143,10 @@ impl Lane {
             return self.commit(commands, lock_attempts).await;
         }
         self.ask_who_is_kept(known).await;
+        if self.recorder.is_none() {
+            // Whoever keeps it, there is no database. To try again at once would take as long again.
+            return commands.iter().map(|_| Err(WriteError::Unavailable)).collect();
+        }
         let kept = self.kept_of(commands);
         let is_free = |command: &&Command| !kept.contains(&command.hotel_id());
         let free: Vec<Command> = commands.iter().filter(is_free).cloned().collect();
@@ -164,8 +168,11 @@ impl Lane {
 
     /// Remembers which of these hotels another transaction keeps at this moment.
     async fn ask_who_is_kept(&mut self, hotels: BTreeSet<HotelId>) {
-        let Some(recorder) = &mut self.recorder else { return };
-        let kept = match recorder.kept_by_others(&hotels).await {
+        let kept = match self.connect().await {
+            Ok(recorder) => recorder.kept_by_others(&hotels).await,
+            error => error.map(|_| BTreeSet::new()),
+        };
+        let kept = match kept {
             Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(%error, "cannot ask which hotels are locked");
@@ -174,9 +181,13 @@ impl Lane {
             }
         };
         let mut known = self.queue.kept();
+        if known.len() + kept.len() > KEPT_MAX {
+            // Those of which nobody sends anything would stay for ever.
+            known.clear();
+        }
         for hotel in hotels {
             if kept.contains(&hotel) {
-                if known.len() < KEPT_MAX && known.insert(hotel) {
+                if known.insert(hotel) {
                     tracing::warn!(%hotel, "another transaction keeps this hotel locked: it is answered 503");
                 }
             } else if known.remove(&hotel) {

@@ -22,5 +22,6 @@ mod plans;
 mod proxy;
 mod queue;
 mod replicas;
+mod standby_away;
 mod support;
 mod traces;

@@ -10,21 +10,24 @@ use serde_json::{Value, json};
 use std::fmt::Display;
 
 #[rstest]
+#[case::it_cannot_be_read("update hotel set time_zone = 'Mars/Olympus'", "internal")]
+#[case::it_has_no_open_month("update usage_monthly set closed = true", "internal")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hotel_that_cannot_be_read_fails_alone(
+async fn a_hotel_that_somebody_has_damaged_fails_alone(
+    #[case] damage: &str,
+    #[case] code: &str,
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     const HOTELS: u32 = 20;
-    const UNREADABLE: u32 = 13;
+    const DAMAGED: u32 = 13;
 
     let database = TestDatabase::new(backend).await;
     let service = Service::start(database.url(), &[("PLG__LOG__FILTER", "off")]);
-    assert_eq!(
-        service.api.register(hotel(u128::from(UNREADABLE)), "suite", "UTC").await.status,
-        200
-    );
+    let damaged = hotel(u128::from(DAMAGED));
+    assert_eq!(service.api.register(damaged, "suite", "UTC").await.status, 200);
+    assert_eq!(service.api.import(damaged, "job").await.status, 201);
     let db = database.connect().await;
-    assert_eq!(ledger::damage(&db, "update hotel set time_zone = 'Mars/Olympus'").await, 1);
+    assert_eq!(ledger::damage(&db, damage).await, 1);
 
     // The bad one comes twice, with good ones before, between and behind.
     let hotels: Vec<u32> = (0..HOTELS).chain(0..HOTELS).collect();
@@ -35,8 +38,8 @@ async fn a_hotel_that_cannot_be_read_fails_alone(
     let results = answer.body["results"].as_array().unwrap();
     assert_eq!(results.len(), hotels.len());
     for (number, result) in hotels.into_iter().zip(results) {
-        if number == UNREADABLE {
-            assert_eq!(result["problem"]["code"], "internal", "{result}");
+        if number == DAMAGED {
+            assert_eq!(result["problem"]["code"], code, "{result}");
         } else {
             assert_eq!(result["outcome"], "recorded", "{result}");
             assert_eq!(result["event"]["hotel_id"], hotel(u128::from(number)).to_string());
@@ -44,7 +47,7 @@ async fn a_hotel_that_cannot_be_read_fails_alone(
     }
     ledger::assert_balanced(&db).await;
     let events = ledger::number(&db, "select count(*) as n from product_event").await;
-    assert_eq!(events, i64::from(2 * (HOTELS - 1)));
+    assert_eq!(events, i64::from(2 * (HOTELS - 1) + 1));
 }
 
 /// A transaction that keeps a hotel locked, as that of an application, or of somebody with psql.
@@ -99,4 +102,27 @@ async fn a_hotel_that_another_transaction_keeps_fails_alone() {
     assert!(send().await.iter().all(|result| result["outcome"] == "recorded"));
     assert_eq!(failures().await.as_deref(), Some("1"));
     ledger::assert_balanced(&db).await;
+}
+
+/// Who keeps it is asked on the connection that was lost: nobody else has to send anything for there to be another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotel_that_was_kept_when_the_database_was_lost_is_recorded_again() {
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let service =
+        Service::start(database.url(), &[("PLG__LOG__FILTER", "off"), ("PLG__WRITER__LANES", "1")]);
+    let click = async || service.api.event(hotel(1), "upgrade_click", json!({})).await;
+    assert_eq!(click().await.outcome(), "recorded");
+    let db = database.connect().await;
+    let other = keep(&db, hotel(1)).await;
+    assert_eq!(click().await.code(), "database_unavailable");
+    other.rollback().await.unwrap();
+    let others = "select pg_terminate_backend(pid) from pg_stat_activity \
+                  where datname = current_database() and pid <> pg_backend_pid()";
+    db.execute_unprepared(others).await.unwrap();
+
+    // One that finds out, at the most.
+    if click().await.outcome() != "recorded" {
+        assert_eq!(click().await.outcome(), "recorded");
+    }
+    ledger::assert_balanced(&database.connect().await).await;
 }
