@@ -32,6 +32,9 @@ const TABLE_WAIT_MS: u32 = 2_000;
 const MIGRATOR_WAIT_MS: u32 = 10_000;
 /// How long PostgreSQL keeps the transaction of a migrator that says nothing.
 const IDLE_MS: u32 = 10_000;
+/// How often PostgreSQL looks, since version 14, whether a migrator still waits for its statement, which may take minutes.
+const ALIVE_CHECK: &str = "select set_config(name, '1s', true) from pg_settings \
+     where name = 'client_connection_check_interval'";
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -93,7 +96,7 @@ where
 pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
     let txn = begin_alone(db).await?;
     if state(&txn).await? != SchemaState::Current {
-        Migrator::up(&txn, None).await?;
+        Migrator::up(&txn, None).await.map_err(table_in_use)?;
     }
     txn.commit().await
 }
@@ -104,7 +107,7 @@ pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
 /// When the database refuses; nothing is changed then.
 pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), DbErr> {
     let txn = begin_alone(db).await?;
-    Migrator::down(&txn, Some(steps)).await?;
+    Migrator::down(&txn, Some(steps)).await.map_err(table_in_use)?;
     txn.commit().await
 }
 
@@ -114,7 +117,7 @@ pub async fn down(db: &DatabaseConnection, steps: u32) -> Result<(), DbErr> {
 /// When the database refuses; nothing is changed then.
 pub async fn fresh(db: &DatabaseConnection) -> Result<(), DbErr> {
     let txn = begin_alone(db).await?;
-    Migrator::down(&txn, None).await?;
+    Migrator::down(&txn, None).await.map_err(table_in_use)?;
     Migrator::up(&txn, None).await?;
     txn.commit().await
 }
@@ -226,10 +229,11 @@ async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
     };
     let txn = db.begin_with_options(options).await?;
     if txn.get_database_backend() == DbBackend::Postgres {
-        // Whoever is lost in the middle lets go of what it has locked, before the services' hotels are missed for long.
+        // Whoever is lost in the middle lets go of what it has locked, before the services' hotels are missed for long. What
+        // takes long is not to be cut off by a deadline that somebody has set for requests.
         let bounds = format!(
-            "set local idle_in_transaction_session_timeout = {IDLE_MS}; \
-             set local lock_timeout = {MIGRATOR_WAIT_MS}"
+            "set local idle_in_transaction_session_timeout = {IDLE_MS}; set local statement_timeout = 0; \
+             set local lock_timeout = {MIGRATOR_WAIT_MS}; {ALIVE_CHECK}"
         );
         txn.execute_unprepared(&bounds).await?;
         let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");
@@ -242,6 +246,24 @@ async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
 
 /// What it means when the migrators' own lock is not to be had.
 fn another_is_at_work(error: DbErr) -> DbErr {
+    or_of_a_lock(
+        error,
+        "another migrator is at work on this database: run this again when it has ended (its session \
+         has an advisory lock in pg_locks)",
+    )
+}
+
+/// What it means when a table is not to be had.
+fn table_in_use(error: DbErr) -> DbErr {
+    or_of_a_lock(
+        error,
+        "others use a table that this changes, for longer than it waits for them (2 s): nothing was changed, run \
+         it again (pg_stat_activity, by xact_start, shows who has been at it for long)",
+    )
+}
+
+/// The same error, unless it says that a lock was waited for in vain.
+fn or_of_a_lock(error: DbErr, meaning: &str) -> DbErr {
     const LOCK_TIMEOUT: &str = "55P03";
 
     let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
@@ -250,12 +272,5 @@ fn another_is_at_work(error: DbErr) -> DbErr {
         return error;
     };
     let code = cause.as_database_error().and_then(|error| error.code());
-    if code.as_deref() != Some(LOCK_TIMEOUT) {
-        return error;
-    }
-    DbErr::Custom(
-        "another migrator is at work on this database: run this again when it has ended (its session \
-         has an advisory lock in pg_locks)"
-            .to_owned(),
-    )
+    if code.as_deref() == Some(LOCK_TIMEOUT) { DbErr::Custom(meaning.to_owned()) } else { error }
 }

@@ -232,6 +232,16 @@ async fn dedup_keys_in_another_form_stop_the_migration(
 
     assert!(refusal.contains(&format!("{table} holds dedup keys")), "{refusal}");
     assert_eq!(pending(&db).await, 1);
+    // Before anything is done for the migrations before it: the log is not touched.
+    migrations::down(&db, 1).await.unwrap();
+    let reader = database.connect().await;
+    let reading = reader.begin().await.unwrap();
+    ledger::number(&reading, "select count(*) as n from product_event").await;
+    if backend == Backend::Postgres {
+        let refusal = migrations::up(&db).await.unwrap_err().to_string();
+        assert!(refusal.contains(&format!("{table} holds dedup keys")), "{refusal}");
+    }
+    reading.rollback().await.unwrap();
     ledger::damage(&db, &format!("delete from {table}")).await;
     migrations::up(&db).await.unwrap();
     assert_eq!(pending(&db).await, 0);
@@ -248,8 +258,31 @@ async fn a_migration_gives_way_to_a_reader_that_does_not_end() {
 
     let refusal = migrations::down(&db, 2).await.unwrap_err().to_string();
 
-    assert!(refusal.contains("lock timeout"), "{refusal}");
+    assert!(refusal.contains("nothing was changed, run it again"), "{refusal}");
     assert_eq!(pending(&db).await, 0);
     reading.rollback().await.unwrap();
     migrations::down(&db, 2).await.unwrap();
+}
+
+/// A deadline that somebody has set for the requests of a role, or a database, is none for the schema. On PostgreSQL
+/// only: SQLite has no such setting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_may_take_longer_than_a_request() {
+    let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+    let reader = database.connect().await;
+    let reading = reader.begin().await.unwrap();
+    ledger::number(&reading, "select count(*) as n from product_event").await;
+    let deadline = "do $$ begin execute format('alter database %I set statement_timeout = 50', \
+                    current_database()); end $$";
+    ledger::damage(&connect(&database).await, deadline).await;
+    let db = connect(&database).await;
+    let migrating = tokio::spawn(async move { migrations::down(&db, 2).await });
+    let waiting = "select count(*) as n from pg_stat_activity where datname = current_database() \
+                   and wait_event_type = 'Lock' and clock_timestamp() - query_start > interval '100 ms'";
+    while ledger::number(&reading, waiting).await == 0 {
+        assert!(!migrating.is_finished(), "it was cut off");
+        tokio::task::yield_now().await;
+    }
+    reading.rollback().await.unwrap();
+    migrating.await.unwrap().unwrap();
 }
