@@ -97,7 +97,7 @@ export class QuotaExceededError extends PlgError {
   readonly quota: QuotaName;
   readonly used: number;
   readonly limit: number;
-  /** When the month ends at the hotel. */
+  /** When the month ends at the hotel. Seats are held beyond it: do not tell who wants one to wait for that. */
   readonly resetsAt: Date;
 
   constructor(problem: Problem) {

@@ -63,7 +63,37 @@ fn invalid_data(whole: &str, path: &str, message: &str) -> Problem {
             "must be a UUID, such as 6f1f64b4-0000-4000-8000-000000000001",
         );
     }
-    Problem::field(field, format!("is not right: {message}"))
+    Problem::field(field, in_plain_words(message))
+}
+
+/// What serde says of a field, behind its name.
+fn in_plain_words(message: &str) -> String {
+    if message.starts_with("missing field") {
+        return "is required".to_owned();
+    }
+    if message.starts_with("duplicate field") {
+        return "is there twice".to_owned();
+    }
+    let Some((got, expected)) = message.split_once(", expected ") else {
+        return format!("is not right: {message}");
+    };
+    let expected = json_kind(expected);
+    if got.starts_with("unknown field") {
+        return format!("is unknown: there is {expected}");
+    }
+    match got.strip_prefix("invalid type: ").or_else(|| got.strip_prefix("invalid value: ")) {
+        Some(got) => format!("must be {expected}, got {}", json_kind(got)),
+        None => format!("is not right: {message}"),
+    }
+}
+
+/// As JSON calls it.
+fn json_kind(kind: &str) -> &str {
+    match kind {
+        "sequence" | "a sequence" => "an array",
+        "map" | "a map" => "an object",
+        kind => kind,
+    }
 }
 
 /// A query names a parameter that is unknown, or one twice.

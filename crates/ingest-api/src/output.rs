@@ -51,6 +51,7 @@ pub(crate) struct NamedQuotaBody {
     quota: &'static str,
     #[serde(flatten)]
     body: QuotaBody,
+    /// When the month ends at the hotel. Seats are held beyond it: theirs become fewer when one is given up.
     #[serde(serialize_with = "as_text::instant")]
     resets_at: DateTime<Utc>,
 }
@@ -115,6 +116,7 @@ pub(crate) struct MonthBody {
     /// When the month ends at the hotel.
     #[serde(serialize_with = "as_text::instant")]
     resets_at: DateTime<Utc>,
+    /// Against the limits of today, past months too: with which a month was sold is known where it was sold.
     quotas: QuotasBody,
     /// When the month's counters were last compared with its events.
     #[schema(required = true)]

@@ -106,7 +106,7 @@ pub struct TimeZone(Tz);
 
 /// The text names no IANA time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an IANA time zone, for example Europe/Vienna or UTC")]
+#[error("must be an IANA time zone, for example Europe/Vienna or UTC, in this spelling")]
 pub struct TimeZoneError;
 
 impl Default for TimeZone {

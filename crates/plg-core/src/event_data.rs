@@ -64,7 +64,7 @@ pub enum EventDataError {
     #[error("must not contain the character U+0000")]
     Nul,
     /// Not JSON at all.
-    #[error("must be a JSON object: {0}")]
+    #[error("must be JSON that can be read: {0}")]
     Malformed(String),
 }
 

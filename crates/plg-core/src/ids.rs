@@ -119,7 +119,8 @@ text_id! {
     EventId
 }
 text_id! {
-    /// What a once-per-key event is about: an import job, an export, a seat.
+    /// What a once-per-key event is about: an import job, an export, a seat. Of other events it is kept, and tells nothing
+    /// apart: that does `id`.
     DedupKey
 }
 uuid_id! {

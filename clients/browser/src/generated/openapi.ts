@@ -297,7 +297,7 @@ export interface components {
             data: components["schemas"]["CloudEventData"];
             /** @description `application/json`, if anything. */
             datacontenttype?: string | null;
-            /** @description With `source`, the id of this sending: recorded once per hotel. */
+            /** @description With `source`, the id of this sending: recorded once per hotel. Together they have at most 127 characters. */
             id: string;
             /** @description Who emits: a URI reference, without white space. */
             source: string;
@@ -361,7 +361,10 @@ export interface components {
          * @enum {string}
          */
         Counter: "imports" | "exports" | "active_users";
-        /** @description What a once-per-key event is about: an import job, an export, a seat. */
+        /**
+         * @description What a once-per-key event is about: an import job, an export, a seat. Of other events it is kept, and tells nothing
+         *     apart: that does `id`.
+         */
         DedupKey: string;
         /** @description An event as it stands in the log. */
         Event: {
@@ -538,7 +541,7 @@ export interface components {
             quota?: components["schemas"]["Counter"];
             /**
              * Format: date-time
-             * @description When the month ends at the hotel.
+             * @description When the month ends at the hotel. Seats are held beyond it: theirs become fewer when one is given up.
              */
             resets_at?: string;
             /** Format: int32 */
@@ -578,7 +581,10 @@ export interface components {
         /** @description One quota, with its name and the month's end. */
         QuotaStatus: components["schemas"]["Quota"] & {
             quota: components["schemas"]["Counter"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the month ends at the hotel. Seats are held beyond it: theirs become fewer when one is given up.
+             */
             resets_at: string;
         };
         /** @description The quotas of a month. */
@@ -721,6 +727,7 @@ export interface components {
              */
             last_rollup_at: string | null;
             month: components["schemas"]["Month"];
+            /** @description Against the limits of today, past months too: with which a month was sold is known where it was sold. */
             quotas: components["schemas"]["Quotas"];
             /**
              * Format: date-time

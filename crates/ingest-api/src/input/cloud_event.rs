@@ -38,7 +38,7 @@ pub(crate) struct CloudEvent {
     /// `1.0`
     #[schema(pattern = "^1\\.0$")]
     specversion: String,
-    /// With `source`, the id of this sending: recorded once per hotel.
+    /// With `source`, the id of this sending: recorded once per hotel. Together they have at most 127 characters.
     #[schema(min_length = 1, max_length = 63, pattern = "^[^\\u0000-\\u001F\\u007F-\\u009F]*$")]
     id: String,
     /// Who emits: a URI reference, without white space.

@@ -45,7 +45,11 @@ fn header<T>(
     (key, name): (&HeaderName, &'static str),
     parse: impl FnOnce(String) -> Result<T, TextIdError>,
 ) -> Result<Option<T>, Problem> {
-    let Some(value) = request.headers().get(key) else { return Ok(None) };
+    let mut values = request.headers().get_all(key);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::field(name, "is there twice: send one"));
+    }
     // Clients do not agree on how to write anything else.
     let text = value.to_str().map_err(|_| {
         Problem::field(name, "must be printable ASCII; other characters may stand in the body")

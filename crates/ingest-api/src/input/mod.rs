@@ -86,6 +86,21 @@ impl FromRequest for SeatPath {
     }
 }
 
+/// A request that knows no query. One that is not looked at would count an import where somebody has asked to try it.
+pub(crate) struct NoQuery;
+
+impl FromRequest for NoQuery {
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let name = request.query_string().split(['&', '=']).find(|part| !part.is_empty());
+        std::future::ready(name.map_or(Ok(Self), |name| {
+            Err(Problem::field(name, "is unknown: this resource has no query"))
+        }))
+    }
+}
+
 pub(crate) fn path_uuid<T: FromStr>(request: &HttpRequest, segment: &str) -> Result<T, Problem> {
     uuid(segment, request.match_info().query(segment))
 }

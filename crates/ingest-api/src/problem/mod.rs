@@ -51,7 +51,7 @@ pub(crate) struct Details {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Limit, required = false)]
     limit: Option<Limit>,
-    /// When the month ends at the hotel.
+    /// When the month ends at the hotel. Seats are held beyond it: theirs become fewer when one is given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     resets_at: Option<DateTime<Utc>>,
@@ -130,7 +130,11 @@ impl Problem {
             let resets_at = status.resets_at.to_rfc3339_opts(SecondsFormat::Secs, true);
             format!("it resets at {resets_at}; upgrade the plan to go on now")
         };
-        let detail = format!("the {name} quota is used up ({}): {remedy}", quota.used());
+        let of = match quota.limit() {
+            Limit::AtMost(limit) => format!("{} of {limit}", quota.used()),
+            Limit::Unlimited => quota.used().to_string(),
+        };
+        let detail = format!("the {name} quota is used up ({of}): {remedy}");
         let mut problem = Self::new(Code::QuotaExceeded, detail);
         problem.0.quota = Some(name);
         problem.0.used = Some(quota.used());
@@ -150,7 +154,9 @@ impl Problem {
     /// The credential has to wait.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {
-        let detail = "this credential has sent more requests than it may: wait";
+        let seconds = retry_after_seconds;
+        let detail =
+            format!("this credential has sent more requests than it may: wait {seconds} s");
         Self::unavailable(Code::RateLimited, detail, retry_after_seconds)
     }
 

@@ -3,7 +3,9 @@
 use super::events::record_one;
 use crate::access::permit::{Act, Hotel};
 use crate::app::State;
-use crate::input::{self, Body, HotelPath, HotelSeatPath, SeatPath, Sending, SendingParams};
+use crate::input::{
+    self, Body, HotelPath, HotelSeatPath, NoQuery, SeatPath, Sending, SendingParams,
+};
 use crate::openapi::{ActionProblems, RemoveProblems};
 use crate::output::OutcomeBody;
 use crate::problem::Problem;
@@ -116,6 +118,7 @@ async fn act(
 )]
 pub(super) async fn import(
     Hotel { id: hotel_id, .. }: Hotel<Act>,
+    _: NoQuery,
     state: web::Data<State>,
     sending: Sending,
     body: Body,
@@ -141,6 +144,7 @@ pub(super) async fn import(
 )]
 pub(super) async fn export(
     Hotel { id: hotel_id, .. }: Hotel<Act>,
+    _: NoQuery,
     state: web::Data<State>,
     sending: Sending,
     body: Body,
@@ -167,6 +171,7 @@ pub(super) async fn export(
 )]
 pub(super) async fn add_seat(
     Hotel { id: hotel_id, .. }: Hotel<Act>,
+    _: NoQuery,
     state: web::Data<State>,
     sending: Sending,
     body: Body,

@@ -4,8 +4,8 @@ use super::cursor;
 use crate::access::permit::{EventSender, Hotel, ReadHotel};
 use crate::app::State;
 use crate::input::{
-    self, CloudEvent, EventBody, HotelPath, Items, REPLAYED_HEADER, Sending, SendingParams,
-    UnreadEvents,
+    self, CloudEvent, EventBody, HotelPath, Items, NoQuery, REPLAYED_HEADER, Sending,
+    SendingParams, UnreadEvents,
 };
 use crate::openapi::{ActionProblems, ListProblems};
 use crate::output::OutcomeBody;
@@ -90,6 +90,7 @@ enum EventsResult {
 )]
 pub(super) async fn record(
     sender: EventSender,
+    _: NoQuery,
     state: web::Data<State>,
     sending: Sending,
     body: UnreadEvents,

@@ -3,7 +3,7 @@
 use super::conditional::{self, ConditionalParams};
 use crate::access::permit::{ChangeHotel, Hotel, ReadHotel};
 use crate::app::State;
-use crate::input::{Body, HotelPath};
+use crate::input::{Body, HotelPath, NoQuery};
 use crate::json::object;
 use crate::openapi::{ChangeProblems, ReadProblems};
 use crate::output::HotelBody;
@@ -33,6 +33,7 @@ use utoipa::ToSchema;
 )]
 pub(super) async fn get(
     Hotel { id: hotel_id, .. }: Hotel<ReadHotel>,
+    _: NoQuery,
     state: web::Data<State>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -74,6 +75,7 @@ struct HotelIn {
 )]
 pub(super) async fn put(
     Hotel { id: hotel_id, .. }: Hotel<ChangeHotel>,
+    _: NoQuery,
     state: web::Data<State>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {

@@ -2,7 +2,7 @@
 
 use crate::access::permit::TokenMinter;
 use crate::app::State;
-use crate::input::Body;
+use crate::input::{Body, NoQuery};
 use crate::openapi::ChangeProblems;
 use crate::problem::{Code, Problem};
 use actix_web::http::header::CACHE_CONTROL;
@@ -49,6 +49,7 @@ fn to_the_second<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::
 )]
 pub(super) async fn mint(
     minter: TokenMinter,
+    _: NoQuery,
     state: web::Data<State>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {

@@ -4,7 +4,7 @@ use super::conditional::{self, ConditionalParams};
 use super::not_found;
 use crate::access::permit::{Hotel, ReadUsage};
 use crate::app::State;
-use crate::input::{self, HotelPath};
+use crate::input::{self, HotelPath, NoQuery};
 use crate::openapi::ReadProblems;
 use crate::output::{HistoryBody, QuotaCheckBody, UsageBody};
 use crate::problem::Problem;
@@ -142,6 +142,7 @@ pub(super) async fn quota(
     Hotel { id: hotel_id, .. }: Hotel<ReadUsage>,
     state: web::Data<State>,
     path: web::Path<(String, String)>,
+    _: NoQuery,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let counter = path.1.parse::<Counter>();

@@ -143,3 +143,16 @@ async fn a_key_is_an_id_and_names_one_event() {
     assert_invalid(&keyed(&t, "/v1/events", "key", &json!([])).await, "Idempotency-Key");
     assert_created(&keyed(&t, &imports(HOTEL), "a", &body).await);
 }
+
+/// Which of them is meant is not guessed.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn two_keys_are_none(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let t = Service::start(backend).await;
+    for header in ["Idempotency-Key", "X-Session-Id"] {
+        let request = t.request(Method::POST, &imports(HOTEL)).header(header, "a");
+        let body = json!({ "job_id": "job-1", "user_id": USER });
+        assert_invalid(&Api::send(request.header(header, "b").json(&body)).await, header);
+    }
+    assert_eq!(t.used(HOTEL, "imports").await, 0);
+}

@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 const UUID: &str = "must be a UUID, such as 6f1f64b4-0000-4000-8000-000000000001";
-const TEXT: &str = "expected a string";
+const TEXT: &str = "must be a string, got ";
 const CONTROL: &str = "must not contain control characters (found U+";
 const EMPTY: &str = "must not be empty (1 to 128 characters)";
 const LONG: &str = "must be at most 128 characters, got 129";
@@ -49,7 +49,7 @@ fn wrong_uuids(field: &'static str) -> Vec<Wrong> {
 }
 
 fn unknown_field() -> Wrong {
-    wrong(json!({ "colour": "red" }), "colour", "expected one of")
+    wrong(json!({ "colour": "red" }), "colour", "is unknown: there is one of `")
 }
 
 /// Every change makes the body wrong, and is told; without a required field it is, too.
@@ -67,7 +67,7 @@ async fn assert_each_refused(
     for field in required {
         let request = t.request(method.clone(), path).json(&without(body, field));
         let answer = Api::send(request).await;
-        assert_field_refused(&answer, field, "missing field");
+        assert_field_refused(&answer, field, "is required");
     }
     t.assert_untouched().await;
 }
@@ -82,8 +82,12 @@ async fn of_an_event(#[values(Backend::Sqlite, Backend::Postgres)] backend: Back
         wrong(json!({ "event_type": null }), "event_type", TEXT),
         wrong(json!({ "event_type": ["upgrade_click"] }), "event_type", TEXT),
         unknown_field(),
-        wrong(json!({ "month": "2026-10" }), "month", "unknown field"),
-        wrong(json!({ "recorded_at": "2026-11-15T12:00:00Z" }), "recorded_at", "unknown field"),
+        wrong(json!({ "month": "2026-10" }), "month", "is unknown: there is"),
+        wrong(
+            json!({ "recorded_at": "2026-11-15T12:00:00Z" }),
+            "recorded_at",
+            "is unknown: there is",
+        ),
     ];
     for field in ["hotel_id", "user_id"] {
         all.extend(wrong_uuids(field));
@@ -161,19 +165,23 @@ async fn of_a_hotel(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backe
     let body = json!({ "plan": "standard", "time_zone": "Europe/Vienna" });
     let plans = "must be one of: deluxe, standard, suite, superior";
     let zone = "must be an IANA time zone, for example Europe/Vienna or UTC";
-    let whole = "expected a whole number from 0 to 9007199254740991, or null for unlimited";
+    let whole = "must be a whole number from 0 to 9007199254740991, or null for unlimited, got ";
     let mut all = vec![
         unknown_field(),
-        wrong(json!({ "hotel_id": HOTEL }), "hotel_id", "unknown field"),
+        wrong(json!({ "hotel_id": HOTEL }), "hotel_id", "is unknown: there is"),
         wrong(json!({ "plan": 7 }), "plan", TEXT),
         wrong(json!({ "plan": null }), "plan", TEXT),
         wrong(json!({ "time_zone": 7 }), "time_zone", "string"),
         wrong(json!({ "time_zone": null }), "time_zone", "string"),
-        wrong(json!({ "limits": null }), "limits", "expected"),
-        wrong(json!({ "limits": 7 }), "limits", "expected"),
-        wrong(json!({ "limits": [] }), "limits", "expected"),
-        wrong(json!({ "limits": [1, 2, 3] }), "limits", "expected"),
-        wrong(json!({ "limits": { "beds": 7 } }), "limits.beds", "expected one of `imports`"),
+        wrong(json!({ "limits": null }), "limits", "must be a JSON object, got "),
+        wrong(json!({ "limits": 7 }), "limits", "must be a JSON object, got "),
+        wrong(json!({ "limits": [] }), "limits", "must be a JSON object, got "),
+        wrong(json!({ "limits": [1, 2, 3] }), "limits", "must be a JSON object, got "),
+        wrong(
+            json!({ "limits": { "beds": 7 } }),
+            "limits.beds",
+            "is unknown: there is one of `imports`",
+        ),
     ];
     for plan in ["gold", "", "Suite", "suite\0", "\0"] {
         all.push(wrong(json!({ "plan": plan }), "plan", plans));

@@ -99,10 +99,27 @@ async fn a_query_has_known_parameters_once_each(
         let unknown = t.get(&format!("{path}?colour=red")).await;
         assert_field_refused(&unknown, "colour", known);
         let twice = t.get(&format!("{path}?{known}=1&{known}=1")).await;
-        assert_field_refused(&twice, known, "duplicate field");
+        assert_field_refused(&twice, known, "is there twice");
     }
     let seat = format!("{hotel}/seats/{}?user_id={USER}&colour=red", seat(0));
     assert_field_refused(&t.delete(&seat).await, "colour", "user_id");
+    // Nor is one overlooked where there are none: somebody means something by it.
+    let none = "is unknown: this resource has no query";
+    for path in ["", "/quotas/imports"] {
+        assert_field_refused(&t.get(&format!("{hotel}{path}?month=2026-10")).await, "month", none);
+    }
+    let profile = json!({ "plan": "suite", "time_zone": "UTC" });
+    assert_field_refused(&t.put(&format!("{hotel}?dry_run=1"), &profile).await, "dry_run", none);
+    let action =
+        json!({ "job_id": "job", "export_id": "export", "seat_user_id": USER, "user_id": USER });
+    for path in ["imports", "exports", "seats"] {
+        let answer = t.post(&format!("{hotel}/{path}?dry_run"), &action).await;
+        assert_field_refused(&answer, "dry_run", none);
+    }
+    let click = event(HOTEL, "upgrade_click", json!({}));
+    assert_field_refused(&t.post("/v1/events?&dry_run=1", &click).await, "dry_run", none);
+    let token = json!({ "hotel_id": HOTEL, "user_id": USER });
+    assert_field_refused(&t.post("/v1/session-tokens?ttl=9", &token).await, "ttl", none);
     t.assert_untouched().await;
 }
 
