@@ -7,6 +7,7 @@ pub mod access;
 mod admission;
 pub mod app;
 mod backup;
+mod copy_from;
 mod cors;
 mod desk;
 mod door;

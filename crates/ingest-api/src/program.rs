@@ -1,7 +1,7 @@
 //! `ingest-api`, as a command: serves the HTTP API.
 
 use crate::keys::{self, KeysCommand};
-use crate::{Application, backup, healthcheck};
+use crate::{Application, backup, copy_from, healthcheck};
 use clap::Parser;
 use plg_service::{Settings, Signals, SystemClock, logging, open_files};
 use std::ffi::OsString;
@@ -36,6 +36,11 @@ enum Command {
         /// A file that does not exist yet, or - for standard output
         file: PathBuf,
     },
+    /// Copy a file of the embedded database, such as a backup, into the empty PostgreSQL of the settings
+    CopyFrom {
+        /// The file, to which nobody writes meanwhile
+        file: PathBuf,
+    },
     /// Print the settings in use, and where each comes from; secrets are masked
     Config,
     /// Ask the service of the same settings whether it is ready; exits with 1 if it is not
@@ -49,6 +54,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve => serve(),
         Command::Keys(command) => manage_keys(command),
         Command::Backup { file } => back_up(&file),
+        Command::CopyFrom { file } => copy_in(&file),
         Command::Config => config(),
         Command::Healthcheck => check_health(),
     };
@@ -79,6 +85,13 @@ fn back_up(file: &Path) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let bytes = runtime.block_on(backup::run(url, file))?;
     note(&format!("backed up {bytes} bytes, which were read through"));
+    Ok(())
+}
+
+fn copy_in(file: &Path) -> Result<(), Error> {
+    let settings = Settings::load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    say(&runtime.block_on(copy_from::run(file, &settings.database.url))?);
     Ok(())
 }
 

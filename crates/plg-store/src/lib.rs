@@ -22,6 +22,7 @@
 //! | [`rollup`] | facts and corrections of the reconciliation, and its runs |
 //! | [`retry`] | tries again what others stood in the way of |
 //! | [`traffic`] | whether others are at work |
+//! | [`transfer`] | from an embedded database to PostgreSQL |
 //! | [`api_keys`] | service keys |
 //! | [`schema`] | the tables as SeaORM entities |
 //! | [`error`] | what can go wrong, and what that means for the caller |
@@ -52,6 +53,7 @@ pub mod schema;
 pub mod seats;
 mod session;
 pub mod traffic;
+pub mod transfer;
 mod url;
 pub mod usage;
 

@@ -5,7 +5,7 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use std::error::Error as _;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Where the database is. Neither `Display` nor `Debug` shows a password.
@@ -63,6 +63,18 @@ impl<'de> serde::Deserialize<'de> for DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// Of a file of the embedded database, which is not created.
+    ///
+    /// # Errors
+    /// When its path is no UTF-8.
+    pub fn of_file(file: &Path) -> Result<Self, DatabaseUrlError> {
+        let path = file.to_str().ok_or_else(|| {
+            DatabaseUrlError::Unreadable(format!("{} is no UTF-8", file.display()))
+        })?;
+        let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        format!("sqlite://{path}").parse()
+    }
+
     /// The URL itself, with its password.
     #[must_use]
     pub fn expose(&self) -> &str {

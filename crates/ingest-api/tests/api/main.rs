@@ -9,6 +9,7 @@ mod catalogue;
 mod cloud_events;
 mod concurrency;
 mod conditional;
+mod copy_from;
 mod daily_cap;
 mod document;
 mod hotels;
