@@ -16,7 +16,12 @@ pub(crate) fn allow(origins: &[String]) -> Cors {
         .iter()
         .fold(Cors::default(), allow)
         .allowed_methods(["GET", "POST", "PUT", "DELETE"])
-        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_NONE_MATCH])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+        ])
         .allowed_headers(["X-Session-Id", "Idempotency-Key", "traceparent", "tracestate"])
         .expose_headers(["RateLimit", "RateLimit-Policy", "Retry-After", "ETag", "traceparent"])
         .expose_headers([REPLAYED_HEADER])

@@ -108,20 +108,62 @@ pub async fn put(
 ) -> Result<(), StoreError> {
     use hotel::Column;
 
-    let overrides = serde_json::to_value(overrides)
-        .map_err(|_| StoreError::corrupt("limit_overrides", "not representable"))?;
-    let row = hotel::ActiveModel {
-        hotel_id: ActiveValue::Set(hotel_id.0),
-        plan: ActiveValue::Set(plan.to_owned()),
-        time_zone: ActiveValue::Set(time_zone.name().to_owned()),
-        limit_overrides: ActiveValue::Set(overrides),
-        created_at: ActiveValue::Set(now),
-        updated_at: ActiveValue::Set(now),
-    };
+    let row = row(hotel_id, (plan, time_zone, overrides), now)?;
     let changed = [Column::Plan, Column::TimeZone, Column::LimitOverrides, Column::UpdatedAt];
     let update = OnConflict::column(Column::HotelId).update_columns(changed).to_owned();
     hotel::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// As [`put`], if the hotel is still as it was `known` to be. Says whether it was.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn replace(
+    db: &impl ConnectionTrait,
+    hotel_id: HotelId,
+    known: &Profile,
+    (plan, time_zone, overrides): (&str, TimeZone, LimitOverrides),
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    use hotel::Column;
+
+    let row = row(hotel_id, (plan, time_zone, overrides), now)?;
+    let written = if let Some(known_plan) = &known.plan {
+        let mut changed = row;
+        changed.created_at = ActiveValue::NotSet;
+        let update = hotel::Entity::update_many()
+            .set(changed)
+            .filter(Column::HotelId.eq(hotel_id.0))
+            .filter(Column::Plan.eq(known_plan.as_str()))
+            .filter(Column::TimeZone.eq(known.time_zone.name()))
+            .filter(Column::LimitOverrides.eq(as_json(known.overrides)?));
+        update.exec(db).await?.rows_affected
+    } else {
+        let nothing = OnConflict::column(Column::HotelId).do_nothing().to_owned();
+        hotel::Entity::insert(row).on_conflict(nothing).exec_without_returning(db).await?
+    };
+    Ok(written > 0)
+}
+
+fn row(
+    hotel_id: HotelId,
+    (plan, time_zone, overrides): (&str, TimeZone, LimitOverrides),
+    now: DateTime<Utc>,
+) -> Result<hotel::ActiveModel, StoreError> {
+    Ok(hotel::ActiveModel {
+        hotel_id: ActiveValue::Set(hotel_id.0),
+        plan: ActiveValue::Set(plan.to_owned()),
+        time_zone: ActiveValue::Set(time_zone.name().to_owned()),
+        limit_overrides: ActiveValue::Set(as_json(overrides)?),
+        created_at: ActiveValue::Set(now),
+        updated_at: ActiveValue::Set(now),
+    })
+}
+
+fn as_json(overrides: LimitOverrides) -> Result<serde_json::Value, StoreError> {
+    serde_json::to_value(overrides)
+        .map_err(|_| StoreError::corrupt("limit_overrides", "not representable"))
 }
 
 /// How many hotels have each plan that is not on sale; those of the most hotels first, a hundred at the most.

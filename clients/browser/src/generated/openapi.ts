@@ -79,7 +79,7 @@ export interface paths {
         get: operations["get_hotel"];
         /**
          * Set a hotel's plan, time zone and limits
-         * @description Takes effect with the next action.
+         * @description Takes effect with the next action. Whoever changes some of what is there reads it first, and sends its `ETag` along.
          */
         put: operations["put_hotel"];
         post?: never;
@@ -319,7 +319,7 @@ export interface components {
          * @description The stable name of an error.
          * @enum {string}
          */
-        Code: "malformed_json" | "invalid_field" | "unknown_event_type" | "idempotency_key_reused" | "too_many_items" | "body_too_large" | "body_incomplete" | "unsupported_media_type" | "unauthenticated" | "forbidden" | "rate_limited" | "quota_exceeded" | "not_found" | "method_not_allowed" | "overloaded" | "database_unavailable" | "schema_behind" | "clock_ahead" | "outcome_unknown" | "shutting_down" | "internal";
+        Code: "malformed_json" | "invalid_field" | "unknown_event_type" | "idempotency_key_reused" | "too_many_items" | "body_too_large" | "body_incomplete" | "unsupported_media_type" | "unauthenticated" | "forbidden" | "rate_limited" | "quota_exceeded" | "not_found" | "method_not_allowed" | "precondition_failed" | "overloaded" | "database_unavailable" | "schema_behind" | "clock_ahead" | "outcome_unknown" | "shutting_down" | "internal";
         /** @description A correction of a counter. */
         Correction: {
             /**
@@ -1085,7 +1085,10 @@ export interface operations {
     put_hotel: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The `ETag` of what you have read: 412 if it has been changed since, and nothing is. */
+                "If-Match"?: string;
+            };
             path: {
                 hotel_id: components["schemas"]["HotelId"];
             };
@@ -1146,6 +1149,15 @@ export interface operations {
             };
             /** @description `body_incomplete`: The body did not arrive in time */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed`: It was changed meanwhile */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2620,6 +2632,15 @@ export interface operations {
             };
             /** @description `body_incomplete`: The body did not arrive in time */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed`: It was changed meanwhile */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -53,7 +53,7 @@ problems! {
     /// How listings of events fail.
     ListProblems = CALLED, &[Code::UnknownEventType];
     /// How changes fail.
-    ChangeProblems = CALLED, TOLD;
+    ChangeProblems = CALLED, TOLD, &[Code::PreconditionFailed];
     /// How actions without a body fail.
     RemoveProblems = CALLED, WRITTEN, &[Code::IdempotencyKeyReused];
     /// How actions and events fail.

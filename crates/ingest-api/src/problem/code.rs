@@ -35,6 +35,8 @@ pub enum Code {
     NotFound,
     /// The resource does not know this method.
     MethodNotAllowed,
+    /// It is not as the caller supposes, by If-Match.
+    PreconditionFailed,
     /// More requests wait than may.
     Overloaded,
     /// The database does not answer.
@@ -53,7 +55,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, its HTTP status and its title.
-    pub const TABLE: [(Self, &'static str, u16, &'static str); 21] = [
+    pub const TABLE: [(Self, &'static str, u16, &'static str); 22] = [
         (Self::MalformedJson, "malformed_json", 400, "The body is not valid JSON"),
         (Self::InvalidField, "invalid_field", 422, "A field is not valid"),
         (Self::UnknownEventType, "unknown_event_type", 422, "No such event type"),
@@ -68,6 +70,7 @@ impl Code {
         (Self::QuotaExceeded, "quota_exceeded", 402, "The quota is used up"),
         (Self::NotFound, "not_found", 404, "No such resource"),
         (Self::MethodNotAllowed, "method_not_allowed", 405, "Not a method of this resource"),
+        (Self::PreconditionFailed, "precondition_failed", 412, "It was changed meanwhile"),
         (Self::Overloaded, "overloaded", 503, "Too many requests are waiting"),
         (Self::DatabaseUnavailable, "database_unavailable", 503, "The database does not answer"),
         (Self::SchemaBehind, "schema_behind", 503, "The database must be migrated"),

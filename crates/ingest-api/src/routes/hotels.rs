@@ -1,13 +1,13 @@
 //! A hotel's plan, zone and own limits.
 
-use super::conditional::{self, ConditionalParams};
+use super::conditional::{self, ConditionalParams, ExpectedParams};
 use crate::access::permit::{ChangeHotel, Hotel, ReadHotel};
 use crate::app::State;
 use crate::input::{Body, HotelPath, NoQuery};
 use crate::json::object;
 use crate::openapi::{ChangeProblems, ReadProblems};
 use crate::output::HotelBody;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use actix_web::{HttpRequest, HttpResponse, web};
 use plg_core::calendar::TimeZone;
 use plg_core::plan::LimitOverrides;
@@ -60,13 +60,13 @@ struct HotelIn {
 
 /// Set a hotel's plan, time zone and limits
 ///
-/// Takes effect with the next action.
+/// Takes effect with the next action. Whoever changes some of what is there reads it first, and sends its `ETag` along.
 #[utoipa::path(
     put,
     path = "/v1/hotels/{hotel_id}",
     operation_id = "put_hotel",
     tag = "hotels",
-    params(HotelPath),
+    params(HotelPath, ExpectedParams),
     request_body(content = HotelIn),
     responses(
         (status = 200, description = "The hotel as it is now", body = HotelBody),
@@ -78,7 +78,9 @@ pub(super) async fn put(
     _: NoQuery,
     state: web::Data<State>,
     body: Body,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    let expected = conditional::expected(&request)?;
     let HotelIn { plan, time_zone, limits } = body.parse().await?;
     if !state.plans.contains(&plan) {
         let detail = format!("must be one of: {} (got {plan:?})", state.plans.names());
@@ -86,11 +88,23 @@ pub(super) async fn put(
     }
     let profile = Profile { plan: Some(plan.clone()), time_zone, overrides: limits };
     let now = state.reader.now();
-    state
-        .reader
-        .change(move |db| async move {
+    let Some(expected) = expected else {
+        let put = move |db| async move {
             plg_store::hotels::put(&db, hotel_id, (&plan, time_zone, limits), now).await
-        })
-        .await?;
+        };
+        state.reader.change(put).await?;
+        return Ok(HttpResponse::Ok().json(HotelBody::new(hotel_id, &profile, &state.plans)));
+    };
+    let read = move |db| async move { plg_store::hotels::get(&db, hotel_id).await };
+    let known = state.reader.read(read).await?;
+    let is_expected =
+        conditional::is_one_of(&expected, &HotelBody::new(hotel_id, &known, &state.plans))?;
+    let replace = move |db| async move {
+        plg_store::hotels::replace(&db, hotel_id, &known, (&plan, time_zone, limits), now).await
+    };
+    if !is_expected || !state.reader.change(replace).await? {
+        let detail = "somebody has changed it since you read it: read it again";
+        return Err(Problem::new(Code::PreconditionFailed, detail));
+    }
     Ok(HttpResponse::Ok().json(HotelBody::new(hotel_id, &profile, &state.plans)))
 }

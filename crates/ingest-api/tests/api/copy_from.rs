@@ -128,7 +128,8 @@ async fn everything_is_told_and_counted_as_before() {
     let db = target.connect().await;
     ledger::assert_balanced(&db).await;
     assert_eq!(
-        ledger::number(&db, "select cast(dropped_before as bigint) as n from event_retention").await,
+        ledger::number(&db, "select cast(dropped_before as bigint) as n from event_retention")
+            .await,
         202_510
     );
 

@@ -1,9 +1,13 @@
 //! A hotel's plan, zone and own limits.
 
-use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_created, assert_invalid};
+use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_created, assert_invalid, assert_problem};
+use futures_util::future::join_all;
 use plg_testkit::Backend;
+use plg_testkit::app::{Api, hotel};
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 async fn put(t: &Service, body: Value) -> Value {
     let answer = t.put(&format!("/v1/hotels/{HOTEL}"), &body).await;
@@ -96,4 +100,45 @@ async fn the_largest_limit_is_the_largest_exact_number_of_json(
     assert_eq!(usage["quotas"]["imports"]["remaining"], LARGEST - 1);
     let answer = t.put(&format!("/v1/hotels/{HOTEL}"), &body(LARGEST + 1)).await;
     assert_invalid(&answer, "limits.imports");
+}
+
+/// Billing sells a plan while somebody gives a unit back: neither undoes what the other did.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotel_is_changed_as_it_was_read_or_not_at_all(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let path = |hotel: Uuid| format!("/v1/hotels/{hotel}");
+    let read = async |hotel| t.get(&path(hotel)).await.header("etag").expect("a tag").to_owned();
+    let change = async |hotel, tag: &str, plan: &str| {
+        let limits = json!({ "imports": 4, "exports": null });
+        let body = json!({ "plan": plan, "time_zone": "UTC", "limits": limits });
+        let request = t.request(Method::PUT, &path(hotel)).header("If-Match", tag);
+        Api::send(request.json(&body)).await
+    };
+    // Of a hotel that nobody has registered, and of one that is.
+    for (plan, next) in [("standard", "superior"), ("superior", "deluxe")] {
+        let tag = read(HOTEL).await;
+        let refused = change(HOTEL, "\"another\"", next).await;
+        assert_problem(&refused, (412, "precondition_failed"), None);
+        assert_eq!(get(&t).await["plan"], plan);
+        let strong = tag.trim_start_matches("W/").to_owned();
+        assert_eq!(change(HOTEL, &format!("\"another\", {strong}"), next).await.status, 200);
+        let refused = change(HOTEL, &tag, "suite").await;
+        assert_problem(&refused, (412, "precondition_failed"), None);
+        assert_eq!(get(&t).await["plan"], next);
+    }
+    assert_eq!(change(HOTEL, "*", "suite").await.status, 200);
+    assert_invalid(&change(HOTEL, "nonsense", "standard").await, "If-Match");
+    // Of many that have read the same one changes it; the first time it is registered by that.
+    for number in 10..13 {
+        for plans in [["standard", "superior", "deluxe"], ["suite"; 3], ["standard"; 3]] {
+            let tag = read(hotel(number)).await;
+            let answers = join_all(plans.map(|plan| change(hotel(number), &tag, plan))).await;
+            let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 412, 412], "{answers:?}");
+        }
+    }
 }
