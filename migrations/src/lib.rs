@@ -35,6 +35,9 @@ const IDLE_MS: u32 = 10_000;
 /// How often PostgreSQL looks, since version 14, whether a migrator still waits for its statement, which may take minutes.
 const ALIVE_CHECK: &str = "select set_config(name, '1s', true) from pg_settings \
      where name = 'client_connection_check_interval'";
+/// A deadline that there is since version 17.
+const NO_DEADLINE: &str =
+    "select set_config(name, '0', true) from pg_settings where name = 'transaction_timeout'";
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -233,7 +236,7 @@ async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbE
         // takes long is not to be cut off by a deadline that somebody has set for requests.
         let bounds = format!(
             "set local idle_in_transaction_session_timeout = {IDLE_MS}; set local statement_timeout = 0; \
-             set local lock_timeout = {MIGRATOR_WAIT_MS}; {ALIVE_CHECK}"
+             set local lock_timeout = {MIGRATOR_WAIT_MS}; {ALIVE_CHECK}; {NO_DEADLINE}"
         );
         txn.execute_unprepared(&bounds).await?;
         let lock = format!("select pg_advisory_xact_lock({MIGRATION_LOCK})");

@@ -19,6 +19,14 @@ impl MigrationTrait for Migration {
 
 /// Fails where there are dedup keys in another form.
 pub(crate) async fn refuse_others(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let noted = Query::select()
+        .expr(Expr::val(1))
+        .from("seaql_migrations")
+        .and_where(Expr::col("version").eq(Migration.name()))
+        .to_owned();
+    if manager.get_connection().query_one(&noted).await?.is_some() {
+        return Ok(());
+    }
     for table in ["event_gate", "event_window"] {
         let any = Query::select().expr(Expr::val(1)).from(table).limit(1).to_owned();
         if manager.get_connection().query_one(&any).await?.is_some() {

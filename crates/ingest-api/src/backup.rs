@@ -4,7 +4,7 @@ use plg_store::DatabaseUrl;
 use plg_store::backup::{self, BackupError};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,11 @@ async fn to_stdout(url: &DatabaseUrl) -> Result<u64, Error> {
     backup::copy(url, &partial.path).await?;
     // It is open: whatever becomes of this process, nothing of it stays.
     fs::remove_file(&partial.path)?;
-    Ok(io::copy(&mut partial.file, &mut io::stdout().lock())?)
+    let mut out = io::stdout().lock();
+    let bytes = io::copy(&mut partial.file, &mut out)?;
+    // Behind this nobody would say that the end of it was lost.
+    out.flush()?;
+    Ok(bytes)
 }
 
 /// A file in which a copy is made.
@@ -63,9 +67,7 @@ impl Partial {
             Err(TryLockError::WouldBlock) => return Err(busy().into()),
             Err(TryLockError::Error(error)) => return Err(at(error).into()),
         }
-        // Whoever had it until now may have given it another name.
-        let now = fs::metadata(&path).map_err(|_| busy())?;
-        if now.ino() != file.metadata()?.ino() {
+        if !is_still(&file, &path) {
             return Err(busy().into());
         }
         file.set_len(0)?;
@@ -74,10 +76,17 @@ impl Partial {
 }
 
 impl Drop for Partial {
-    /// Of a copy that is whole this name is gone.
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if is_still(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Whether a file has this name. One that is whole has another, and somebody else may have begun a new one by this.
+fn is_still(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
 }
 
 /// Where the copy is made.

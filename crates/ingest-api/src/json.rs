@@ -74,7 +74,7 @@ fn in_plain_words(message: &str) -> String {
     if message.starts_with("duplicate field") {
         return "is there twice".to_owned();
     }
-    let Some((got, expected)) = message.split_once(", expected ") else {
+    let Some((got, expected)) = message.rsplit_once(", expected ") else {
         return format!("is not right: {message}");
     };
     let expected = json_kind(expected);

@@ -10,7 +10,7 @@ use plg_core::plan::{LimitOverrides, Limits, Plans};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
 /// What is known about a hotel.
@@ -129,21 +129,22 @@ pub async fn replace(
     use hotel::Column;
 
     let row = row(hotel_id, (plan, time_zone, overrides), now)?;
-    let written = if let Some(known_plan) = &known.plan {
-        let mut changed = row;
-        changed.created_at = ActiveValue::NotSet;
-        let update = hotel::Entity::update_many()
-            .set(changed)
-            .filter(Column::HotelId.eq(hotel_id.0))
-            .filter(Column::Plan.eq(known_plan.as_str()))
-            .filter(Column::TimeZone.eq(known.time_zone.name()))
-            .filter(Column::LimitOverrides.eq(as_json(known.overrides)?));
-        update.exec(db).await?.rows_affected
-    } else {
+    let Some(known_plan) = &known.plan else {
         let nothing = OnConflict::column(Column::HotelId).do_nothing().to_owned();
-        hotel::Entity::insert(row).on_conflict(nothing).exec_without_returning(db).await?
+        // Citus counts rows whether they were inserted or not.
+        let mut insert = hotel::Entity::insert(row).on_conflict(nothing).into_query();
+        let insert = insert.returning_col(Column::HotelId);
+        return Ok(db.query_one(insert).await?.is_some());
     };
-    Ok(written > 0)
+    let mut changed = row;
+    changed.created_at = ActiveValue::NotSet;
+    let update = hotel::Entity::update_many()
+        .set(changed)
+        .filter(Column::HotelId.eq(hotel_id.0))
+        .filter(Column::Plan.eq(known_plan.as_str()))
+        .filter(Column::TimeZone.eq(known.time_zone.name()))
+        .filter(Column::LimitOverrides.eq(as_json(known.overrides)?));
+    Ok(update.exec(db).await?.rows_affected > 0)
 }
 
 fn row(

@@ -8,6 +8,7 @@ use crate::url::DatabaseUrl;
 use crate::usage::month_of;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::TryStreamExt as _;
+use plg_core::calendar::Month;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbErr, QueryResult, StreamTrait as _,
@@ -30,7 +31,7 @@ pub const TABLES: [&str; 10] = [
     "usage_adjustment",
 ];
 
-/// Rows that one statement writes: of the widest table as many values as PostgreSQL takes five times.
+/// Rows that one statement writes. PostgreSQL takes 65,535 values in one, and no table has more than a hundred columns.
 const ROWS: usize = 500;
 
 /// Why nothing was copied.
@@ -98,13 +99,15 @@ pub async fn copy(
     let open = async |url| connect::single_for_long_statements(url, None, Planning::Fresh).await;
     let (source, target) = (open(from).await?, open(into).await?);
     let reading = begin_write(&source).await?;
+    // Before PostgreSQL waits in a transaction: it reads all of the log.
+    let months = months(&reading).await?;
     let writing = target.begin().await?;
     for table in TABLES {
         if count(&writing, &format!("(select 1 from {table} limit 1) t")).await? > 0 {
             return Err(TransferError::NotEmpty { into: into.clone(), table });
         }
     }
-    make_months(&reading, &writing).await?;
+    partitions::ensure(&writing, &months).await?;
     let mut copied = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         let columns = columns(&writing, table).await?;
@@ -116,9 +119,8 @@ pub async fn copy(
         copied.push((table, sent));
     }
     writing.commit().await?;
-    reading.rollback().await?;
-    source.close().await?;
-    target.close().await?;
+    // It is done, whatever becomes of the connections.
+    let _ = (reading.rollback().await, source.close().await, target.close().await);
     Ok(copied)
 }
 
@@ -129,15 +131,11 @@ async fn count(db: &impl ConnectionTrait, what: &str) -> Result<u64, DbErr> {
     Ok(rows.unsigned_abs())
 }
 
-/// The partitions of the log.
-async fn make_months(
-    reading: &DatabaseTransaction,
-    writing: &DatabaseTransaction,
-) -> Result<(), StoreError> {
+/// Those that the log has events of.
+async fn months(reading: &DatabaseTransaction) -> Result<BTreeSet<Month>, StoreError> {
     let select = Sql::new(reading, "select distinct month from product_event").statement();
     let rows = reading.query_all_raw(select).await?;
-    let months = rows.iter().map(|row| month_of(row.try_get("", "month")?));
-    partitions::ensure(writing, &months.collect::<Result<BTreeSet<_>, _>>()?).await
+    rows.iter().map(|row| month_of(row.try_get("", "month")?)).collect()
 }
 
 /// A column of PostgreSQL's table.

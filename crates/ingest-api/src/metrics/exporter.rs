@@ -65,9 +65,8 @@ async fn look(metrics: &Metrics, state: &State) {
     // Without a database the rest is still worth reading.
     let since = state.reader.now() - rollups::IN_SIGHT;
     let look = move |db| async move { overview(&db, since).await };
-    if let Ok(seen) = state.reader.read(look).await {
-        metrics.rollups.set(seen);
-    }
+    let Ok(seen) = state.reader.read(look).await else { return };
+    metrics.rollups.set(seen);
     if let Ok(Some(clocks)) = state.reader.compare_clocks().await {
         metrics.clock_ahead.set(clocks.ahead().as_seconds_f64());
     }

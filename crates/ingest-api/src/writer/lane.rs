@@ -181,7 +181,7 @@ impl Lane {
             }
         };
         let mut known = self.queue.kept();
-        if known.len() + kept.len() > KEPT_MAX {
+        if known.union(&kept).count() > KEPT_MAX {
             // Those of which nobody sends anything would stay for ever.
             known.clear();
         }

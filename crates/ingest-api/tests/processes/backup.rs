@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::task::block_in_place;
 
 /// A database, in a folder that goes with it.
@@ -83,7 +84,8 @@ async fn what_was_acknowledged_before_is_in_a_copy_made_beside_traffic() {
         }
     });
     while acknowledged.load(Ordering::SeqCst) < 20 {
-        tokio::task::yield_now().await;
+        assert!(!sender.is_finished(), "it was refused");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for (number, to) in ["copy.db", "-"].into_iter().enumerate() {
         let before = acknowledged.load(Ordering::SeqCst);
@@ -97,6 +99,7 @@ async fn what_was_acknowledged_before_is_in_a_copy_made_beside_traffic() {
         let imports = imports_of(&copy).await;
         assert!(imports >= before, "{imports} of {before}, {number}");
     }
+    assert!(!sender.is_finished(), "beside nobody");
     sender.abort();
     assert!(service.terminate().success());
     assert!(!place.names().iter().any(|name| name.ends_with(".partial")), "{:?}", place.names());

@@ -21,10 +21,12 @@ async fn cut_off(admin: &DatabaseConnection) -> i64 {
     ledger::number(admin, end).await
 }
 
-/// Until there is somebody, or nobody, to be ended.
+/// Until there is somebody to be ended, or for a while nobody: who waits for a lock of one that is ended comes next.
 async fn cut_off_until(admin: &DatabaseConnection, somebody: bool) {
+    let mut in_a_row = 0;
     for _ in 0..ATTEMPTS {
-        if (cut_off(admin).await > 0) == somebody {
+        in_a_row = if (cut_off(admin).await > 0) == somebody { in_a_row + 1 } else { 0 };
+        if in_a_row == if somebody { 1 } else { 50 } {
             return;
         }
         tokio::time::sleep(PAUSE).await;

@@ -57,7 +57,7 @@ pub struct DatabaseSettings {
     pub url: DatabaseUrl,
     /// Connections for reading.
     pub read_connections: u32,
-    /// How far this machine's clock may be ahead of PostgreSQL's, in seconds; 0 compares nothing.
+    /// How far this machine's clock may be ahead of PostgreSQL's, in seconds; 0 refuses nothing.
     pub clock_tolerance_seconds: u32,
 }
 
