@@ -249,7 +249,9 @@ async fn ensure_open(db: &DatabaseConnection, hotels: &[HotelId]) -> Result<(), 
     let open = "usage_monthly o where o.hotel_id = u.hotel_id and not o.closed";
     let select = Sql::new(db, "select u.hotel_id from usage_monthly u where ")
         .any_of("u.hotel_id", hotels.iter().map(|hotel| hotel.0))
-        .text(format!(" and not exists (select 1 from {open}) limit 1"));
+        .text(format!(" and not exists (select 1 from {open}"))
+        .of_one_hotel("o.hotel_id", hotels.iter().copied())
+        .text(") limit 1");
     let Some(row) = db.query_one_raw(select.statement()).await? else { return Ok(()) };
     let hotel = HotelId(row.try_get_by_index(0)?);
     Err(StoreError::corrupt("usage_monthly", format!("no month of hotel {hotel} is open")))
