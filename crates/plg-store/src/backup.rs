@@ -47,11 +47,10 @@ pub enum BackupError {
 /// # Errors
 /// Says what cannot be read or written. What there is of the copy is no good then.
 pub async fn copy(url: &DatabaseUrl, file: &Path) -> Result<(), BackupError> {
-    let absent = || BackupError::Absent(url.clone());
     let database = url.file().ok_or_else(|| BackupError::NoFile(url.clone()))?;
     let name = file.to_str().ok_or_else(|| BackupError::Name(file.to_owned()))?;
     if !database.is_file() {
-        return Err(absent());
+        return Err(BackupError::Absent(url.clone()));
     }
     let failed = |cause| BackupError::Failed { url: url.clone(), file: file.to_owned(), cause };
     let options = SqliteConnectOptions::new().busy_timeout(SQLITE_BUSY_DEADLINE);

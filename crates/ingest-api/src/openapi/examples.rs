@@ -40,7 +40,7 @@ pub(super) fn example(code: Code) -> Problem {
         }),
         Code::NotFound => new("there is no such run"),
         Code::MethodNotAllowed => Problem::method_not_allowed("GET, POST"),
-        Code::PreconditionFailed => new("somebody has changed it since you read it: read it again"),
+        Code::PreconditionFailed => Problem::changed_meanwhile(),
         Code::Overloaded => WriteError::Overloaded.into(),
         Code::DatabaseUnavailable => WriteError::Unavailable.into(),
         Code::SchemaBehind => {

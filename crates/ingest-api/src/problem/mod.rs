@@ -151,6 +151,13 @@ impl Problem {
         Self::new(Code::IdempotencyKeyReused, detail)
     }
 
+    /// It is not as the caller has read it.
+    #[must_use]
+    pub fn changed_meanwhile() -> Self {
+        let detail = "somebody has changed it since you read it: read it again";
+        Self::new(Code::PreconditionFailed, detail)
+    }
+
     /// The credential has to wait.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {

@@ -7,7 +7,7 @@ use crate::input::{Body, HotelPath, NoQuery};
 use crate::json::object;
 use crate::openapi::{ChangeProblems, ReadProblems};
 use crate::output::HotelBody;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use actix_web::{HttpRequest, HttpResponse, web};
 use plg_core::calendar::TimeZone;
 use plg_core::plan::LimitOverrides;
@@ -88,23 +88,22 @@ pub(super) async fn put(
     }
     let profile = Profile { plan: Some(plan.clone()), time_zone, overrides: limits };
     let now = state.reader.now();
-    let Some(expected) = expected else {
+    if let Some(expected) = expected {
+        let read = move |db| async move { plg_store::hotels::get(&db, hotel_id).await };
+        let known = state.reader.read(read).await?;
+        let is_expected =
+            conditional::is_one_of(&expected, &HotelBody::new(hotel_id, &known, &state.plans))?;
+        let replace = move |db| async move {
+            plg_store::hotels::replace(&db, hotel_id, &known, (&plan, time_zone, limits), now).await
+        };
+        if !is_expected || !state.reader.change(replace).await? {
+            return Err(Problem::changed_meanwhile());
+        }
+    } else {
         let put = move |db| async move {
             plg_store::hotels::put(&db, hotel_id, (&plan, time_zone, limits), now).await
         };
         state.reader.change(put).await?;
-        return Ok(HttpResponse::Ok().json(HotelBody::new(hotel_id, &profile, &state.plans)));
-    };
-    let read = move |db| async move { plg_store::hotels::get(&db, hotel_id).await };
-    let known = state.reader.read(read).await?;
-    let is_expected =
-        conditional::is_one_of(&expected, &HotelBody::new(hotel_id, &known, &state.plans))?;
-    let replace = move |db| async move {
-        plg_store::hotels::replace(&db, hotel_id, &known, (&plan, time_zone, limits), now).await
-    };
-    if !is_expected || !state.reader.change(replace).await? {
-        let detail = "somebody has changed it since you read it: read it again";
-        return Err(Problem::new(Code::PreconditionFailed, detail));
     }
     Ok(HttpResponse::Ok().json(HotelBody::new(hotel_id, &profile, &state.plans)))
 }
