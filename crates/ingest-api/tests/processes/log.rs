@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 /// More lines than a pipe holds and the service keeps.
-const LINES: usize = 6_000;
+const LINES: usize = 12_000;
 /// Far longer than it takes.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
