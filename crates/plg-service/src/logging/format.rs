@@ -1,31 +1,29 @@
 //! How a line is written: for people, or as JSON for machines.
 //!
-//! The formats of tracing-subscriber took a fifth of what an answer took of the processors, and that of JSON a third
-//! (docs/EXPERIMENTS.md): they paint for terminals where there is none, and read as JSON again what they wrote of a span.
+//! The formats of tracing-subscriber took more than this, and the writing of lines, take together (docs/EXPERIMENTS.md): they
+//! paint for terminals where there is none, and read as JSON again what they wrote of a span.
 
 use crate::settings::LogFormat;
-use chrono::{SecondsFormat, Utc};
-use std::fmt::{self, Debug, Write as _};
+use chrono::Utc;
+use plg_core::as_text::rfc3339;
+use std::fmt::{self, Debug, Display, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+/// Hardly any line is longer.
+const USUAL_BYTES: usize = 384;
+/// Digits of a second in a line's time.
+const TIME_DIGITS: u32 = 6;
+/// What the crate `log` says about its records comes in fields of this name.
+const OF_LOG: &str = "log.";
 
 /// One line for each event.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line(pub(super) LogFormat);
-
-impl Line {
-    /// Between two fields.
-    const fn separator(self) -> char {
-        match self.0 {
-            LogFormat::Human => ' ',
-            LogFormat::Json => ',',
-        }
-    }
-}
 
 /// The fields of a span, as they stand in each line.
 impl<'writer> FormatFields<'writer> for Line {
@@ -34,9 +32,9 @@ impl<'writer> FormatFields<'writer> for Line {
         mut writer: Writer<'writer>,
         fields: R,
     ) -> fmt::Result {
-        let mut visitor = Fields::new(*self, &mut writer, true);
-        fields.record(&mut visitor);
-        visitor.result
+        let mut text = String::new();
+        fields.record(&mut Fields::new(*self, &mut text, true));
+        writer.write_str(&text)
     }
 
     fn add_fields(
@@ -44,113 +42,94 @@ impl<'writer> FormatFields<'writer> for Line {
         current: &'writer mut FormattedFields<Self>,
         fields: &tracing::span::Record<'_>,
     ) -> fmt::Result {
-        if !current.fields.is_empty() {
-            current.fields.push(self.separator());
-        }
-        self.format_fields(current.as_writer(), fields)
+        let is_first = current.fields.is_empty();
+        fields.record(&mut Fields::new(*self, &mut current.fields, is_first));
+        Ok(())
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S> FormatEvent<S, Self> for Line
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
-    N: for<'writer> FormatFields<'writer> + 'static,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, Self>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let mut text = String::with_capacity(USUAL_BYTES);
         match self.0 {
-            LogFormat::Human => self.human(context, &mut writer, event),
-            LogFormat::Json => self.json(context, &mut writer, event),
+            LogFormat::Human if writer.has_ansi_escapes() => {
+                let (level, color) = level(event);
+                let level = format!("\x1b[{color}m{level}\x1b[0m");
+                self.human(context, &mut text, &level, event);
+            }
+            LogFormat::Human => self.human(context, &mut text, level(event).0, event),
+            LogFormat::Json => self.json(context, &mut text, event),
         }
+        writer.write_str(&text)
     }
 }
 
 impl Line {
     /// `2026-11-30T09:11:00.562751Z  INFO request{trace_id=0af7}: answered method="GET" micros=57`
-    fn human<S, N>(
+    fn human<S>(
         self,
-        context: &FmtContext<'_, S, N>,
-        writer: &mut Writer<'_>,
+        context: &FmtContext<'_, S, Self>,
+        text: &mut String,
+        level: &str,
         event: &Event<'_>,
-    ) -> fmt::Result
-    where
+    ) where
         S: Subscriber + for<'span> LookupSpan<'span>,
-        N: for<'writer> FormatFields<'writer> + 'static,
     {
-        writer.write_str(&now())?;
-        let (level, color) = level(event);
-        if writer.has_ansi_escapes() {
-            write!(writer, " \x1b[{color}m{level}\x1b[0m ")?;
-        } else {
-            writer.write_char(' ')?;
-            writer.write_str(level)?;
-            writer.write_char(' ')?;
-        }
+        text.push_str(&rfc3339(&Utc::now(), TIME_DIGITS));
+        text.push(' ');
+        text.push_str(level);
+        text.push(' ');
         if let Some(scope) = context.event_scope() {
             for span in scope.from_root() {
-                writer.write_str(span.name())?;
-                if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
-                    && !fields.is_empty()
-                {
-                    writer.write_char('{')?;
-                    writer.write_str(&fields.fields)?;
-                    writer.write_char('}')?;
-                }
-                writer.write_char(':')?;
+                text.push_str(span.name());
+                with_fields_of(&span, |fields| {
+                    text.push('{');
+                    text.push_str(fields);
+                    text.push('}');
+                });
+                text.push(':');
             }
-            writer.write_char(' ')?;
+            text.push(' ');
         }
-        let mut fields = Fields::new(self, writer, true);
-        event.record(&mut fields);
-        fields.result?;
-        writer.write_char('\n')
+        event.record(&mut Fields::new(self, text, true));
+        text.push('\n');
     }
 
     /// `{"timestamp":"…","level":"INFO","message":"answered","micros":57,"target":"…","span":{"trace_id":"0af7","name":"request"}}`
-    fn json<S, N>(
-        self,
-        context: &FmtContext<'_, S, N>,
-        writer: &mut Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result
+    fn json<S>(self, context: &FmtContext<'_, S, Self>, text: &mut String, event: &Event<'_>)
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
-        N: for<'writer> FormatFields<'writer> + 'static,
     {
-        writer.write_str(r#"{"timestamp":""#)?;
-        writer.write_str(&now())?;
-        writer.write_str(r#"","level":""#)?;
-        writer.write_str(level(event).0.trim_start())?;
-        writer.write_char('"')?;
-        let mut fields = Fields::new(self, writer, false);
+        text.push_str(r#"{"timestamp":""#);
+        text.push_str(&rfc3339(&Utc::now(), TIME_DIGITS));
+        text.push_str(r#"","level":""#);
+        text.push_str(level(event).0.trim_start());
+        text.push('"');
+        let mut fields = Fields::new(self, text, false);
         event.record(&mut fields);
-        let Fields { result, log_target, .. } = fields;
-        result?;
-        let target = log_target.as_deref().unwrap_or_else(|| event.metadata().target());
-        writer.write_str(r#","target":"#)?;
-        quoted(writer, target)?;
+        let log_target = fields.log_target;
+        text.push_str(r#","target":"#);
+        push_quoted(text, log_target.as_deref().unwrap_or_else(|| event.metadata().target()));
         if let Some(span) = context.lookup_current() {
-            writer.write_str(r#","span":{"#)?;
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
-                && !fields.is_empty()
-            {
-                writer.write_str(&fields.fields)?;
-                writer.write_char(',')?;
-            }
-            writer.write_str(r#""name":"#)?;
-            quoted(writer, span.name())?;
-            writer.write_char('}')?;
+            text.push_str(r#","span":{"#);
+            with_fields_of(&span, |fields| {
+                text.push_str(fields);
+                text.push(',');
+            });
+            text.push_str(r#""name":"#);
+            push_quoted(text, span.name());
+            text.push('}');
         }
-        writer.write_str("}\n")
+        text.push_str("}\n");
     }
-}
-
-fn now() -> String {
-    Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// A level's name, as wide as all are, and the color that terminals show it in.
@@ -164,141 +143,149 @@ fn level(event: &Event<'_>) -> (&'static str, u8) {
     }
 }
 
-/// What the crate `log` says about its records comes in fields of this name.
-const OF_LOG: &str = "log.";
+/// What was written of a span's fields, if it has any.
+fn with_fields_of<S>(span: &SpanRef<'_, S>, push: impl FnOnce(&str))
+where
+    S: for<'span> LookupSpan<'span>,
+{
+    if let Some(fields) = span.extensions().get::<FormattedFields<Line>>()
+        && !fields.fields.is_empty()
+    {
+        push(&fields.fields);
+    }
+}
 
 /// Writes one field behind the other.
-struct Fields<'a, 'writer> {
+struct Fields<'a> {
     line: Line,
-    writer: &'a mut Writer<'writer>,
+    text: &'a mut String,
     is_first: bool,
     /// Where a record of the crate `log` comes from.
     log_target: Option<String>,
-    result: fmt::Result,
 }
 
-impl<'a, 'writer> Fields<'a, 'writer> {
-    const fn new(line: Line, writer: &'a mut Writer<'writer>, is_first: bool) -> Self {
-        Self { line, writer, is_first, log_target: None, result: Ok(()) }
+impl<'a> Fields<'a> {
+    const fn new(line: Line, text: &'a mut String, is_first: bool) -> Self {
+        Self { line, text, is_first, log_target: None }
     }
 
-    /// Its name, unless people read that in front of the message.
-    fn name(&mut self, name: &str) -> fmt::Result {
-        if !std::mem::replace(&mut self.is_first, false) {
-            self.writer.write_char(self.line.separator())?;
-        }
-        let name = name.strip_prefix("r#").unwrap_or(name);
-        let (before, after) = match self.line.0 {
-            LogFormat::Human if name == "message" => return Ok(()),
-            LogFormat::Human => ("", "="),
-            LogFormat::Json => ("\"", "\":"),
+    /// Whether this is the message, which people read without its name.
+    fn is_bare(&self, name: &str) -> bool {
+        matches!(self.line.0, LogFormat::Human) && name == "message"
+    }
+
+    fn push_name(&mut self, name: &str) {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let (separator, before, after) = match self.line.0 {
+            LogFormat::Human => (' ', "", "="),
+            LogFormat::Json => (',', "\"", "\":"),
         };
-        self.writer.write_str(before)?;
-        self.writer.write_str(name)?;
-        self.writer.write_str(after)
-    }
-
-    fn text(&mut self, name: &str, text: &str) -> fmt::Result {
-        self.name(name)?;
-        if matches!(self.line.0, LogFormat::Human) && name == "message" {
-            return Escaped { writer: self.writer, is_quoted: false }.write_str(text);
+        if !is_first {
+            self.text.push(separator);
         }
-        quoted(self.writer, text)
-    }
-
-    fn shown(&mut self, name: &str, value: &dyn Debug) -> fmt::Result {
-        self.name(name)?;
-        match self.line.0 {
-            LogFormat::Human => {
-                write!(Escaped { writer: self.writer, is_quoted: false }, "{value:?}")
-            }
-            LogFormat::Json => {
-                self.writer.write_char('"')?;
-                write!(Escaped { writer: self.writer, is_quoted: true }, "{value:?}")?;
-                self.writer.write_char('"')
-            }
+        if !self.is_bare(name) {
+            self.text.push_str(before);
+            self.text.push_str(name.strip_prefix("r#").unwrap_or(name));
+            self.text.push_str(after);
         }
     }
 
     /// A number, or a truth.
-    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
+    fn push_plain(&mut self, field: &Field, value: impl Display) {
         if !field.name().starts_with(OF_LOG) {
-            let result = self.name(field.name()).and_then(|()| write!(self.writer, "{value}"));
-            self.result = self.result.and(result);
+            self.push_name(field.name());
+            // A String takes everything.
+            let _ = write!(self.text, "{value}");
         }
     }
 }
 
-impl Visit for Fields<'_, '_> {
+impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if !field.name().starts_with(OF_LOG) {
-            self.result = self.result.and(self.shown(field.name(), value));
+        if field.name().starts_with(OF_LOG) {
+            return;
         }
+        self.push_name(field.name());
+        let is_quoted = matches!(self.line.0, LogFormat::Json);
+        let quote = if is_quoted { "\"" } else { "" };
+        self.text.push_str(quote);
+        // What cannot be shown is left out, and the rest of the line is not.
+        let _ = write!(Escaped { text: self.text, is_quoted }, "{value:?}");
+        self.text.push_str(quote);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "log.target" => self.log_target = Some(value.to_owned()),
             name if name.starts_with(OF_LOG) => {}
-            name => self.result = self.result.and(self.text(name, value)),
+            name => {
+                self.push_name(name);
+                if self.is_bare(name) {
+                    Escaped { text: self.text, is_quoted: false }.push(value);
+                } else {
+                    push_quoted(self.text, value);
+                }
+            }
         }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.plain(field, value);
+        self.push_plain(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.plain(field, value);
+        self.push_plain(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.plain(field, value);
+        self.push_plain(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         if value.is_finite() {
-            self.plain(field, value);
+            self.push_plain(field, value);
         } else {
             self.record_debug(field, &value);
         }
     }
 }
 
-fn quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
-    writer.write_char('"')?;
-    Escaped { writer: &mut *writer, is_quoted: true }.write_str(text)?;
-    writer.write_char('"')
+fn push_quoted(text: &mut String, value: &str) {
+    text.push('"');
+    Escaped { text, is_quoted: true }.push(value);
+    text.push('"');
 }
 
 /// Text in which nothing ends a line, moves a terminal's cursor or, in quotes, ends those.
-struct Escaped<'a, 'writer> {
-    writer: &'a mut Writer<'writer>,
+struct Escaped<'a> {
+    text: &'a mut String,
     is_quoted: bool,
 }
 
-impl fmt::Write for Escaped<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_special = |c: char| c.is_control() || (self.is_quoted && matches!(c, '"' | '\\'));
+impl Escaped<'_> {
+    fn push(&mut self, value: &str) {
+        let is_quoted = self.is_quoted;
+        let is_special = |c: char| c.is_control() || (is_quoted && matches!(c, '"' | '\\'));
         // As nearly all is.
-        if text.bytes().all(|byte| byte.is_ascii() && !is_special(char::from(byte))) {
-            return self.writer.write_str(text);
+        if value.bytes().all(|byte| byte.is_ascii() && !is_special(char::from(byte))) {
+            return self.text.push_str(value);
         }
-        let mut rest = text;
-        while let Some(at) = rest.find(is_special) {
-            let (before, from) = rest.split_at(at);
-            self.writer.write_str(before)?;
-            let mut from = from.chars();
-            match from.next() {
-                Some(c @ ('"' | '\\')) => write!(self.writer, "\\{c}")?,
-                Some('\n') => self.writer.write_str("\\n")?,
-                Some('\t') => self.writer.write_str("\\t")?,
-                Some(c) => write!(self.writer, "\\u{:04x}", u32::from(c))?,
-                None => {}
+        for c in value.chars() {
+            match c {
+                c if !is_special(c) => self.text.push(c),
+                '"' | '\\' => self.text.extend(['\\', c]),
+                '\n' => self.text.push_str("\\n"),
+                '\t' => self.text.push_str("\\t"),
+                c => self.text.push_str(&format!("\\u{:04x}", u32::from(c))),
             }
-            rest = from.as_str();
         }
-        self.writer.write_str(rest)
+    }
+}
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, value: &str) -> fmt::Result {
+        self.push(value);
+        Ok(())
     }
 }
 
