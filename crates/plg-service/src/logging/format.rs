@@ -16,6 +16,8 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 /// Hardly any line is longer.
 const USUAL_BYTES: usize = 384;
+/// Nor are the fields of a span.
+const USUAL_FIELDS_BYTES: usize = 64;
 /// Digits of a second in a line's time.
 const TIME_DIGITS: u32 = 6;
 /// What the crate `log` says about its records comes in fields of this name.
@@ -32,7 +34,7 @@ impl<'writer> FormatFields<'writer> for Line {
         mut writer: Writer<'writer>,
         fields: R,
     ) -> fmt::Result {
-        let mut text = String::new();
+        let mut text = String::with_capacity(USUAL_FIELDS_BYTES);
         fields.record(&mut Fields::new(*self, &mut text, true));
         writer.write_str(&text)
     }
@@ -202,9 +204,6 @@ impl<'a> Fields<'a> {
 
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name().starts_with(OF_LOG) {
-            return;
-        }
         self.push_name(field.name());
         let is_quoted = matches!(self.line.0, LogFormat::Json);
         let quote = if is_quoted { "\"" } else { "" };
@@ -406,7 +405,10 @@ mod tests {
     proptest! {
         /// A caller's path is in each line.
         #[test]
-        fn nothing_that_is_logged_ends_a_line_or_moves_a_cursor(text in any::<String>()) {
+        fn nothing_that_is_logged_ends_a_line_or_moves_a_cursor(
+            text in prop::collection::vec(any::<char>(), 0..40),
+        ) {
+            let text = String::from_iter(text);
             let happens = || info!(text = text.as_str(), shown = %text, debug = ?text, "{text}");
             let line = human(happens);
             let line = line.strip_suffix('\n').unwrap();

@@ -148,6 +148,12 @@ mod tests {
         thread::spawn(move || String::from_utf8(reader.into_iter().flatten().collect()).unwrap())
     }
 
+    fn until_taken(lines: &Lines) {
+        while !lines.waiting().text.is_empty() {
+            thread::yield_now();
+        }
+    }
+
     #[test]
     fn all_lines_are_written_in_order_and_the_last_ones_at_the_end() {
         const LINES: usize = 1_000;
@@ -158,6 +164,9 @@ mod tests {
         let last_words = lines.write_to(pipe).unwrap();
         for number in 0..LINES {
             (&lines).write_all(format!("{number}\n").as_bytes()).unwrap();
+            if number % 400 == 0 {
+                until_taken(&lines);
+            }
         }
         drop(last_words);
         let expected: String = (0..LINES).map(|number| format!("{number}\n")).collect();
@@ -174,9 +183,7 @@ mod tests {
         let last_words = lines.write_to(pipe).unwrap();
         // When this is being written, no more is taken.
         (&lines).write_all(b"first").unwrap();
-        while !lines.waiting().text.is_empty() {
-            thread::yield_now();
-        }
+        until_taken(&lines);
         for _ in 0..FIT + 7 {
             (&lines).write_all(&LINE).unwrap();
         }
