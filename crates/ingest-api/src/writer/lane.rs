@@ -113,14 +113,15 @@ impl Lane {
             return;
         }
         let mut results = self.commit_free(&commands, LOCK_ATTEMPTS).await.into_iter();
+        if self.recorder.is_none() {
+            // Before anybody hears of it: who comes again at once may find a database.
+            self.fail_waiting(recorded);
+        }
         deliver(replies.into_iter().map(|(count, reply)| {
             let results = results.by_ref().take(count).collect();
             (reply, results)
         }));
         drop(places);
-        if self.recorder.is_none() {
-            self.fail_waiting(recorded);
-        }
     }
 
     /// Without a database, whoever waits behind a failed batch would only wait for the next failure, unless another lane
