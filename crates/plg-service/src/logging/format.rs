@@ -1,11 +1,10 @@
 //! How a line is written: for people, or as JSON for machines.
 //!
-//! The formats of tracing-subscriber take twice as much, and that of JSON nearly three times (docs/EXPERIMENTS.md): they paint
-//! for terminals where there is none, and read as JSON again what they wrote of a span.
+//! The formats of tracing-subscriber take twice as much, and that of JSON nearly three times (docs/EXPERIMENTS.md):
+//! they paint for terminals where there is none, and read as JSON again what they wrote of a span.
 
 use crate::settings::LogFormat;
-use chrono::Utc;
-use plg_core::as_text::rfc3339;
+use chrono::{SecondsFormat, Utc};
 use std::fmt::{self, Debug, Display, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -18,8 +17,6 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 const USUAL_BYTES: usize = 384;
 /// Nor are the fields of a span.
 const USUAL_FIELDS_BYTES: usize = 64;
-/// Digits of a second in a line's time.
-const TIME_DIGITS: u32 = 6;
 /// What the crate `log` says about its records comes in fields of this name.
 const OF_LOG: &str = "log.";
 
@@ -85,7 +82,7 @@ impl Line {
     ) where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        text.push_str(&rfc3339(&Utc::now(), TIME_DIGITS));
+        text.push_str(&now());
         text.push(' ');
         text.push_str(level);
         text.push(' ');
@@ -105,13 +102,14 @@ impl Line {
         text.push('\n');
     }
 
-    /// `{"timestamp":"…","level":"INFO","message":"answered","micros":57,"target":"…","span":{"trace_id":"0af7","name":"request"}}`
+    /// `{"timestamp":"…","level":"INFO","message":"answered","micros":57,"target":"…",`
+    /// `"span":{"trace_id":"0af7","name":"request"}}`
     fn json<S>(self, context: &FmtContext<'_, S, Self>, text: &mut String, event: &Event<'_>)
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         text.push_str(r#"{"timestamp":""#);
-        text.push_str(&rfc3339(&Utc::now(), TIME_DIGITS));
+        text.push_str(&now());
         text.push_str(r#"","level":""#);
         text.push_str(level(event).0.trim_start());
         text.push('"');
@@ -132,6 +130,10 @@ impl Line {
         }
         text.push_str("}\n");
     }
+}
+
+fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// A level's name, as wide as all are, and the color that terminals show it in.
