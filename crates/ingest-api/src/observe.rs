@@ -14,7 +14,6 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, web};
-use std::fmt::Display;
 use std::time::Instant;
 use tracing::Instrument as _;
 
@@ -79,7 +78,7 @@ pub(crate) async fn observe<B: MessageBody>(
         // Who asks for another protocol, as Java's client does, would be told that the connection goes on with that.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    insert(&mut response, &trace::HEADER, trace);
+    insert(&mut response, &trace::HEADER, trace.header());
     if let Some(allowance) = allowance {
         insert(&mut response, &RATE_LIMIT, allowance.left());
         insert(&mut response, &RATE_LIMIT_POLICY, allowance.policy());
@@ -95,8 +94,8 @@ fn beginning(path: &str) -> &str {
     &path[..path.floor_char_boundary(LOGGED_PATH_MAX)]
 }
 
-fn insert<B>(response: &mut ServiceResponse<B>, name: &HeaderName, value: impl Display) {
-    if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+fn insert<B>(response: &mut ServiceResponse<B>, name: &HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name.clone(), value);
     }
 }

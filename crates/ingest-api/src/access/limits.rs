@@ -182,14 +182,14 @@ pub(super) async fn keep_small(limits: Weak<Limits>) {
 
 impl Allowance {
     /// The header `RateLimit`: requests left, and seconds until all are back.
-    pub(crate) fn left(self) -> impl fmt::Display {
+    pub(crate) fn left(self) -> String {
         let used = u64::from(self.limit.requests.saturating_sub(self.remaining));
         let seconds = (used * u64::from(self.limit.seconds)).div_ceil(self.limit.requests.into());
         format!("\"{}\";r={};t={seconds}", self.name, self.remaining)
     }
 
     /// The header `RateLimit-Policy`: requests in a window of seconds.
-    pub(crate) fn policy(self) -> impl fmt::Display {
+    pub(crate) fn policy(self) -> String {
         format!("\"{}\";q={};w={}", self.name, self.limit.requests, self.limit.seconds)
     }
 }
