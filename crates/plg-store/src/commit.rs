@@ -149,8 +149,14 @@ impl Recording<'_> {
         }
         let work = async {
             session.ensure_begun().await?;
-            let txn = session.connection();
-            decide_and_write(txn, self.plans, now, commands, Missing::Fail).await
+            match &session {
+                Session::Postgres(txn) => {
+                    decide_and_write(txn, self.plans, now, commands, Missing::Fail).await
+                }
+                Session::Embedded(txn) => {
+                    decide_and_write(txn, self.plans, now, commands, Missing::Fail).await
+                }
+            }
         };
         match before(deadline, work).await {
             Ok(written) => match before(deadline, self.commit(session)).await {
@@ -169,13 +175,14 @@ impl Recording<'_> {
         commands: &[Command],
         deadline: Instant,
     ) -> Result<Option<Written>, CommitError> {
+        let Some(session) = session.postgres() else { return Ok(None) };
         let (guess, found) = loop {
-            let guess = self.optimist.guess(session.connection(), self.plans, now, commands);
+            let guess = self.optimist.guess(session, self.plans, now, commands);
             let Some((guess, write)) = before(deadline, guess).await? else { return Ok(None) };
             if !self.optimist.can_write(session, deadline).await? {
                 return Ok(None);
             }
-            match optimistic::write(session.connection(), write, deadline).await {
+            match optimistic::write(session, write, deadline).await {
                 Ok(Found::Repeated) if self.optimist.repeated(&guess) => {}
                 found => break (guess, found),
             }
@@ -214,13 +221,13 @@ impl Recording<'_> {
     /// On PostgreSQL, with the beginning of the next transaction where the connection is kept. On SQLite, to begin is to
     /// lock.
     async fn commit(&mut self, session: Session) -> Result<(), DbErr> {
-        match &mut self.kept {
-            Some(kept) if is_postgres(session.connection()) => {
+        match (&mut self.kept, session) {
+            (Some(kept), Session::Postgres(session)) => {
                 session.commit_and_begin().await?;
-                **kept = Some(session);
+                **kept = Some(Session::Postgres(session));
                 Ok(())
             }
-            _ => session.commit_and_release().await,
+            (_, session) => session.commit_and_release().await,
         }
     }
 
@@ -297,7 +304,7 @@ pub(crate) async fn before<T, E: Into<StoreError>>(
 }
 
 async fn decide_and_write(
-    txn: &DatabaseTransaction,
+    txn: &impl ConnectionTrait,
     plans: &Plans,
     now: DateTime<Utc>,
     commands: &[Command],

@@ -15,17 +15,17 @@
 
 use crate::commit::{Written, before};
 use crate::connect::answer_by;
-use crate::dialect::{Function, Rows, Sql};
+use crate::dialect::{Call, Function, Rows, Sql};
 use crate::error::{StoreError, is_refusal};
 use crate::months::{self, Version, Writer};
-use crate::session::Session;
+use crate::session::PgSession;
 use crate::{events, gates};
 use chrono::{DateTime, Utc};
 use plg_core::decide::{Batch, Decision, HotelState, Outcome};
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
@@ -186,7 +186,7 @@ impl Optimist {
     /// asks for something changes nothing.
     pub(crate) async fn can_write(
         &mut self,
-        session: &mut Session,
+        session: &mut PgSession,
         deadline: Instant,
     ) -> Result<bool, StoreError> {
         if self.is_defined {
@@ -195,7 +195,7 @@ impl Optimist {
         let Some(write) = &self.write else { return Ok(false) };
         let define = async {
             session.commit().await?;
-            write.define(session.connection()).await
+            write.define(session).await
         };
         match before(deadline, define).await {
             Ok(()) => self.is_defined = true,
@@ -227,7 +227,7 @@ impl Optimist {
         plans: &Plans,
         now: DateTime<Utc>,
         commands: &[Command],
-    ) -> Result<Option<(Guess, Statement)>, StoreError> {
+    ) -> Result<Option<(Guess, Call)>, StoreError> {
         if self.write.is_none() || commands.is_empty() {
             return Ok(None);
         }
@@ -252,7 +252,7 @@ impl Optimist {
         plans: &Plans,
         now: DateTime<Utc>,
         (hotels, commands): (&BTreeSet<HotelId>, &[Command]),
-    ) -> Result<Option<(Guess, Statement)>, StoreError> {
+    ) -> Result<Option<(Guess, Call)>, StoreError> {
         self.look(db, plans, hotels).await?;
         // Before the gates: those that are read later are as they were when the month was written, or it was written since.
         let known: Vec<Known> = {
@@ -273,8 +273,9 @@ impl Optimist {
         } else {
             batch.suppose_new()?
         };
-        let write = self.write.as_ref().map(|write| write.call(db, rows(&decision, &versions)));
-        Ok(write.map(|write| (Guess { decision, versions, has_looked }, write)))
+        let Some(write) = &self.write else { return Ok(None) };
+        let call = write.call(&rows(&decision, &versions))?;
+        Ok(Some((Guess { decision, versions, has_looked }, call)))
     }
 
     /// All was as supposed.
@@ -368,14 +369,12 @@ impl Known {
 
 /// Has a guess written, if it is found to be true.
 pub(crate) async fn write(
-    db: &impl ConnectionTrait,
-    write: Statement,
+    session: &PgSession,
+    write: Call,
     deadline: Instant,
 ) -> Result<Found, Unwritten> {
     let call = async {
-        let row = db.query_one_raw(write).await?;
-        let writer: Option<i64> = row.map_or(Ok(None), |row| row.try_get_by_index(0))?;
-        Ok(match writer {
+        Ok(match session.call(write).await? {
             None => Found::Wrong,
             Some(REPEATED) => Found::Repeated,
             Some(writer) => Found::Held(Writer::number(writer)),

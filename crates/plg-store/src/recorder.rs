@@ -76,7 +76,9 @@ impl Recorder {
     /// # Errors
     /// When the database does not answer: drop the connection then.
     pub async fn rest(&mut self) -> Result<(), DbErr> {
-        let Some(session) = &mut self.session else { return Ok(()) };
+        let Some(session) = self.session.as_mut().and_then(Session::postgres) else {
+            return Ok(());
+        };
         connect::answer_by(soon(), session.commit()).await
     }
 

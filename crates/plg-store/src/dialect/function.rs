@@ -1,14 +1,23 @@
 //! Several statements that are sent as one, each with rows of its own, and undone together (PostgreSQL).
 
 use super::{Rows, Sql};
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::sqlx::postgres::PgArguments;
+use sea_orm::{ConnectionTrait, DbErr};
+use std::sync::Arc;
 
 /// A function that a session defines for itself, and that is gone with it: whatever program runs has its own, of which
 /// the schema knows nothing. Its parameters are the columns of the rows, as arrays.
 #[derive(Debug)]
 pub(crate) struct Function {
     definition: String,
-    call: String,
+    call: Arc<str>,
+}
+
+/// A function, and what it is called with.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) sql: Arc<str>,
+    pub(crate) arguments: PgArguments,
 }
 
 impl Function {
@@ -22,7 +31,7 @@ impl Function {
                 "create or replace function pg_temp.{name}({types}) returns {returns} language plpgsql as $body$ \
                  {body} $body$"
             ),
-            call: format!("select pg_temp.{name}({places})"),
+            call: format!("select pg_temp.{name}({places})").into(),
         }
     }
 
@@ -33,13 +42,14 @@ impl Function {
         db.execute_unprepared(&format!("{wait_for_nothing}; {}", self.definition)).await.map(drop)
     }
 
-    /// Calls it.
-    pub(crate) fn call(
-        &self,
-        db: &impl ConnectionTrait,
-        rows: impl IntoIterator<Item = Rows>,
-    ) -> Statement {
-        let values = rows.into_iter().flat_map(Rows::into_arrays);
-        Statement::from_sql_and_values(db.get_database_backend(), self.call.clone(), values)
+    /// With these rows.
+    ///
+    /// # Errors
+    /// When a column is longer than the protocol can say.
+    pub(crate) fn call(&self, rows: &[Rows]) -> Result<Call, DbErr> {
+        let mut arguments = PgArguments::default();
+        let pushed = rows.iter().try_for_each(|rows| rows.push_arrays(&mut arguments));
+        pushed.map_err(|error| DbErr::Custom(error.to_string()))?;
+        Ok(Call { sql: Arc::clone(&self.call), arguments })
     }
 }

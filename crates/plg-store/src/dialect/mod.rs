@@ -18,7 +18,7 @@ mod function;
 mod rows;
 
 pub(crate) use activity::activity;
-pub(crate) use function::Function;
+pub(crate) use function::{Call, Function};
 pub(crate) use rows::Rows;
 
 use plg_core::ids::HotelId;

@@ -4,7 +4,11 @@ use super::Part;
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::Value;
 use sea_orm::sea_query::ArrayType;
+use sea_orm::sqlx::Arguments as _;
+use sea_orm::sqlx::error::BoxDynError;
+use sea_orm::sqlx::postgres::PgArguments;
 use std::fmt::Write as _;
+use std::vec;
 use uuid::Uuid;
 
 /// Rows to hand to a statement, column by column.
@@ -16,9 +20,66 @@ pub(crate) struct Rows {
 #[derive(Debug)]
 struct Column {
     name: &'static str,
-    kind: ArrayType,
-    sql_type: &'static str,
-    values: Vec<Value>,
+    values: Values,
+}
+
+/// Kinds of values, with how PostgreSQL calls each, and sea-query an array of it.
+macro_rules! kinds {
+    ($($kind:ident($type:ty) is $sql_type:literal, $array:ident;)*) => {
+        #[derive(Debug)]
+        enum Values {
+            $($kind(Vec<$type>),)*
+        }
+
+        impl Values {
+            const fn sql_type(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $sql_type,)*
+                }
+            }
+
+            fn len(&self) -> usize {
+                match self {
+                    $(Self::$kind(values) => values.len(),)*
+                }
+            }
+
+            fn first(&self) -> Option<Value> {
+                match self {
+                    $(Self::$kind(values) => values.first().cloned().map(Value::from),)*
+                }
+            }
+
+            fn into_each(self) -> vec::IntoIter<Value> {
+                let each: Vec<Value> = match self {
+                    $(Self::$kind(values) => values.into_iter().map(Value::from).collect(),)*
+                };
+                each.into_iter()
+            }
+
+            fn into_array(self) -> Value {
+                let array = match self {
+                    $(Self::$kind(_) => ArrayType::$array,)*
+                };
+                Value::Array(array, Some(Box::new(self.into_each().collect())))
+            }
+
+            fn push_into(&self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
+                match self {
+                    $(Self::$kind(values) => arguments.add(values),)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Uuid(Uuid) is "uuid", Uuid;
+    Int(i32) is "int", Int;
+    BigInt(i64) is "bigint", BigInt;
+    Text(String) is "text", String;
+    Date(NaiveDate) is "date", ChronoDate;
+    Instant(DateTime<Utc>) is "timestamptz", ChronoDateTimeUtc;
 }
 
 impl Rows {
@@ -26,30 +87,25 @@ impl Rows {
         Self::default()
     }
 
-    fn column(
-        mut self,
-        name: &'static str,
-        (kind, sql_type): (ArrayType, &'static str),
-        values: impl Iterator<Item = Value>,
-    ) -> Self {
-        self.columns.push(Column { name, kind, sql_type, values: values.collect() });
+    fn column(mut self, name: &'static str, values: Values) -> Self {
+        self.columns.push(Column { name, values });
         self
     }
 
     pub(crate) fn uuid(self, name: &'static str, values: impl Iterator<Item = Uuid>) -> Self {
-        self.column(name, (ArrayType::Uuid, "uuid"), values.map(Value::from))
+        self.column(name, Values::Uuid(values.collect()))
     }
 
     pub(crate) fn int(self, name: &'static str, values: impl Iterator<Item = i32>) -> Self {
-        self.column(name, (ArrayType::Int, "int"), values.map(Value::from))
+        self.column(name, Values::Int(values.collect()))
     }
 
     pub(crate) fn big_int(self, name: &'static str, values: impl Iterator<Item = i64>) -> Self {
-        self.column(name, (ArrayType::BigInt, "bigint"), values.map(Value::from))
+        self.column(name, Values::BigInt(values.collect()))
     }
 
     pub(crate) fn text(self, name: &'static str, values: impl Iterator<Item = String>) -> Self {
-        self.column(name, (ArrayType::String, "text"), values.map(Value::from))
+        self.column(name, Values::Text(values.collect()))
     }
 
     /// Arrays hold no NULL here: absent is the empty text, which no identifier is. Read it back
@@ -63,7 +119,7 @@ impl Rows {
     }
 
     pub(crate) fn date(self, name: &'static str, values: impl Iterator<Item = NaiveDate>) -> Self {
-        self.column(name, (ArrayType::ChronoDate, "date"), values.map(Value::from))
+        self.column(name, Values::Date(values.collect()))
     }
 
     pub(crate) fn instant(
@@ -71,8 +127,7 @@ impl Rows {
         name: &'static str,
         values: impl Iterator<Item = DateTime<Utc>>,
     ) -> Self {
-        let kind = (ArrayType::ChronoDateTimeUtc, "timestamptz");
-        self.column(name, kind, values.map(Value::from))
+        self.column(name, Values::Instant(values.collect()))
     }
 
     /// How many columns it has.
@@ -93,7 +148,7 @@ impl Rows {
             let end = piece.find(|c| !is_name(c)).unwrap_or(piece.len());
             let (name, rest) = piece.split_at(end);
             let column = self.columns.iter().find(|column| column.name == name);
-            parts.extend(column.and_then(|column| column.values.first()).cloned().map(Part::Bind));
+            parts.extend(column.and_then(|column| column.values.first()).map(Part::Bind));
             parts.push(Part::Text(rest.to_owned().into()));
         }
     }
@@ -104,21 +159,21 @@ impl Rows {
         for (index, column) in self.columns.into_iter().enumerate() {
             let before = if index == 0 { "(select unnest(" } else { ", unnest(" };
             parts.push(Part::Text(before.into()));
-            parts.push(Part::Bind(Value::Array(column.kind, Some(Box::new(column.values)))));
-            parts.push(Part::Text(format!("::{}[]) as {}", column.sql_type, column.name).into()));
+            let cast = format!("::{}[]) as {}", column.values.sql_type(), column.name);
+            parts.push(Part::Bind(column.values.into_array()));
+            parts.push(Part::Text(cast.into()));
         }
         parts.push(Part::Text(") as t".into()));
     }
 
     /// The types of its columns, as arrays (PostgreSQL).
     pub(super) fn array_types(&self) -> impl Iterator<Item = String> {
-        self.columns.iter().map(|column| format!("{}[]", column.sql_type))
+        self.columns.iter().map(|column| format!("{}[]", column.values.sql_type()))
     }
 
-    /// Its columns, as arrays (PostgreSQL).
-    pub(super) fn into_arrays(self) -> impl Iterator<Item = Value> {
-        let array = |column: Column| Value::Array(column.kind, Some(Box::new(column.values)));
-        self.columns.into_iter().map(array)
+    /// Its columns, as arrays (PostgreSQL). By themselves: as values of a statement each would be copied twice on its way.
+    pub(super) fn push_arrays(&self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
+        self.columns.iter().try_for_each(|column| column.values.push_into(arguments))
     }
 
     pub(super) fn push_values(self, parts: &mut Vec<Part>) {
@@ -129,7 +184,7 @@ impl Rows {
         }
         text.push_str(" from (values ");
         let rows = self.len();
-        let mut columns: Vec<_> = self.columns.into_iter().map(|c| c.values.into_iter()).collect();
+        let mut columns: Vec<_> = self.columns.into_iter().map(|c| c.values.into_each()).collect();
         for row in 0..rows {
             text.push_str(if row == 0 { "(" } else { ", (" });
             for (index, value) in columns.iter_mut().filter_map(Iterator::next).enumerate() {
