@@ -35,8 +35,13 @@ demo *args:
 # Measure beside pgbench, Redis, bulk SQL and one transaction per request (redis-server is optional);
 # just bench history | nightly | overload | slow-sockets
 bench *args='all':
-    scripts/build-release.sh -p plg-bench
+    scripts/build-release.sh
+    cargo build --release --locked -p plg-bench
     target/release/bench {{args}}
+
+# Renew the profile by which releases are compiled, as every release should
+profile:
+    scripts/profile.sh
 
 # What the pure rules cost, without a database
 bench-core:

@@ -14,6 +14,7 @@ mod report;
 mod seed;
 mod server;
 mod slow;
+mod train;
 
 use clap::{Args, Parser, Subcommand};
 use load::{Ids, Load, What};
@@ -42,6 +43,8 @@ enum Command {
     Overload(Effort),
     /// A client that works, beside a thousand sockets that send as slowly as they can
     SlowSockets(Effort),
+    /// Everything that a service does much of, measuring nothing (scripts/profile.sh)
+    Train(Effort),
     /// Loads a service that runs already
     Load {
         /// Where it listens
@@ -109,6 +112,7 @@ fn main() {
             Command::Nightly(effort) => nightly::run(&effort).await,
             Command::Overload(effort) => overload::run(&effort).await,
             Command::SlowSockets(effort) => slow::run(&effort).await,
+            Command::Train(effort) => train::run(&effort).await,
             Command::Load { address, connections, hotels, seconds, rate, what, ids, key } => {
                 let duration = Duration::from_secs(seconds);
                 let load = Load { address, connections, hotels, duration, rate, what, ids, key };

@@ -68,12 +68,24 @@ def dependencies_are_locked_and_cached(text: str) -> Iterator[str]:
             if "--locked" not in command:
                 yield f"not reproducible: {command}"
     build = next((s for s in stages(text) if any("cargo build" in run for run in of(s, "RUN"))), [])
-    order = [step.arguments.split("--recipe")[0][:16].strip() for step in build if step.word != "FROM"]
-    if order[:4] != ["--from=plan /src", "cargo chef cook", ". .", "cargo build --re"]:
+    order = [step.arguments.split("--recipe")[0][:16].strip() for step in build if step.word in ("RUN", "COPY")]
+    if order[:5] != ["--from=plan /src", "crates/plg/plg.p", "cargo chef cook", ". .", "cargo build --re"]:
         yield f"dependencies are not built before the sources are copied: {order}"
     packages = [re.findall(r" -p ([a-z]\S*)", run) for run in of(build, "RUN")]
     if not packages or packages[0] != packages[1]:
         yield f"two different builds: {packages}"
+
+
+@IMAGE_RULES.add
+def is_built_by_the_profile(text: str) -> Iterator[str]:
+    """As scripts/build-release.sh does: what is shipped is what is measured."""
+    build = next((s for s in stages(text) if any("cargo build" in run for run in of(s, "RUN"))), [])
+    used = re.findall(r"^RUSTFLAGS=-Cprofile-use=/src/(\S+)$", "\n".join(of(build, "ENV")), re.M)
+    if [f"{path} {path}" for path in used] != [copy for copy in of(build, "COPY") if "profdata" in copy]:
+        yield f"built by {used or 'no profile'}"
+    for path in used:
+        if not (source.ROOT / path).is_file():
+            yield f"there is no {path}"
 
 
 @IMAGE_RULES.add
