@@ -7,7 +7,7 @@ use crate::server::{Kind, Place, serve, stop_and_check};
 use plg_testkit::process;
 use std::process::Command;
 
-/// Everything on both databases, each for so long. More often what is done more often.
+/// Everything on both databases, each for so long; imports in several ways, as what is sent most.
 pub(crate) async fn run(effort: &Effort) {
     let place = Place::new(effort).await;
     for kind in [Kind::Postgres, Kind::Sqlite] {

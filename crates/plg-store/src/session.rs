@@ -192,3 +192,36 @@ fn taken_apart(statement: Statement) -> (AssertSqlSafe<String>, SqlxValues) {
 fn failed(error: SqlxError) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::{Planning, single};
+    use plg_testkit::{Backend, TestDatabase};
+
+    /// Begins a session, and asks which connection it has.
+    async fn begin(db: &DatabaseConnection) -> (Session, i32) {
+        let mut session = Session::begin(db).await.unwrap();
+        let question =
+            Statement::from_string(DbBackend::Postgres, "select pg_backend_pid() as pid");
+        let row = session.postgres().unwrap().query_one_raw(question).await.unwrap().unwrap();
+        (session, row.try_get("", "pid").unwrap())
+    }
+
+    /// In its transaction, or in the middle of a statement: nobody goes on with that.
+    #[tokio::test]
+    async fn a_connection_comes_back_only_when_it_is_released() {
+        let database = TestDatabase::on_one_machine(Backend::Postgres).await;
+        let db = single(&database.url().parse().unwrap(), Planning::Keyed).await.unwrap();
+        let (session, first) = begin(&db).await;
+        session.release().await.unwrap();
+        let (session, second) = begin(&db).await;
+        assert_eq!(second, first);
+        session.commit_and_release().await.unwrap();
+        let (session, third) = begin(&db).await;
+        assert_eq!(third, first);
+        drop(session);
+        let (_, fourth) = begin(&db).await;
+        assert_ne!(fourth, first);
+    }
+}
