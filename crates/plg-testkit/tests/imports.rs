@@ -17,7 +17,7 @@ const MAP: [(&str, &[&str]); 8] = [
 
 /// What decides everything does nothing: no I/O, no async, no randomness.
 const PURE: &[&str] =
-    &["chrono", "chrono-tz", "fnv", "serde", "serde_json", "thiserror", "utoipa", "uuid"];
+    &["chrono", "chrono-tz", "fnv", "serde", "serde_json", "sha1", "thiserror", "utoipa", "uuid"];
 
 /// The names of a crate's dependencies.
 fn dependencies(folder: &str) -> Vec<String> {
