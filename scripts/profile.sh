@@ -18,6 +18,6 @@ cargo build --release --locked -p plg-bench
 RUSTFLAGS=-Cprofile-generate=$work/raw CARGO_TARGET_DIR=$work scripts/build-release.sh
 # Compiling has run some of it, too.
 rm -rf "$work/raw"
-PLG_PROGRAMS=$work/release target/release/bench train --seconds 3
+PLG_PROGRAMS=$work/release target/release/bench train --seconds 3 --rounds 1
 "$profdata" merge -sparse -o crates/plg/plg.profdata "$work"/raw/*.profraw
 ls -l crates/plg/plg.profdata
