@@ -4,7 +4,7 @@
 use crate::access::limits::{Allowance, Credential};
 use crate::app::State;
 use crate::input::BodyEnded;
-use crate::metrics::RequestLabels;
+use crate::metrics::{RequestLabels, RouteLabels};
 use crate::problem::Code;
 use crate::spans::Spans;
 use crate::trace::{self, Trace};
@@ -45,18 +45,16 @@ pub(crate) async fn observe<B: MessageBody>(
     let took = answered - began;
     let request = response.request();
     let code = response.response().extensions().get::<Code>().map_or("", |code| code.name());
-    let labels = RequestLabels {
-        method: method(request.method()),
-        route: request.match_pattern().unwrap_or_else(|| NO_ROUTE.to_owned()),
-        status: response.status().as_u16(),
-        code,
-    };
+    let method = method(request.method());
+    let route = request.match_pattern().unwrap_or_else(|| NO_ROUTE.to_owned());
+    let route = RouteLabels { method, route };
+    let labels = RequestLabels { route, status: response.status().as_u16(), code };
     let arrived = request.extensions().get::<BodyEnded>().map_or(began, |ended| ended.0);
     let caller = request.extensions().get::<Credential>().copied();
     span.in_scope(|| {
         tracing::info!(
             target: "ingest_api::request",
-            method = labels.method,
+            method,
             path = beginning(request.path()),
             caller = caller.map(tracing::field::display),
             status = labels.status,

@@ -17,7 +17,9 @@
 //! ```
 
 use super::permit::{EventSender, Hotel, Public, RollupReader, TokenMinter};
-use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use actix_web::guard::{GuardContext, fn_guard};
+use actix_web::http::Method;
+use actix_web::{FromRequest, Handler, Responder, Route, web};
 
 /// A permission.
 pub trait Permit {}
@@ -39,28 +41,30 @@ macro_rules! guarded {
 
 guarded! { () (A) (A B) (A B C) (A B C D) (A B C D E) }
 
-macro_rules! methods {
-    ($($method:ident)*) => {$(
-        #[doc = concat!("A route of this method: `", stringify!($method), "`.")]
-        pub fn $method<F, Args>(handler: F) -> Route
+macro_rules! routes {
+    ($($(#[$doc:meta])* $name:ident: $($method:ident)*;)*) => {$(
+        $(#[$doc])*
+        pub fn $name<F, Args>(handler: F) -> Route
         where
             F: Handler<Args>,
             Args: FromRequest + Guarded + 'static,
             F::Output: Responder + 'static,
         {
-            web::$method().to(handler)
+            const METHODS: &[Method] = &[$(Method::$method),*];
+            // Actix's own guards note a resource's methods with each request; ours are named where it is registered.
+            let is_asked_for = |request: &GuardContext<'_>| METHODS.contains(&request.head().method);
+            web::route().guard(fn_guard(is_asked_for)).to(handler)
         }
     )*};
 }
 
-methods! { post put delete }
-
-/// A route of `GET`, and of `HEAD`, whose answer is the same without its body.
-pub fn get<F, Args>(handler: F) -> Route
-where
-    F: Handler<Args>,
-    Args: FromRequest + Guarded + 'static,
-    F::Output: Responder + 'static,
-{
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(handler)
+routes! {
+    /// A route of `GET`, and of `HEAD`, whose answer is the same without its body.
+    get: GET HEAD;
+    /// A route of `POST`.
+    post: POST;
+    /// A route of `PUT`.
+    put: PUT;
+    /// A route of `DELETE`.
+    delete: DELETE;
 }

@@ -22,17 +22,18 @@ use std::time::Duration;
 /// A request, as it is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
-    pub(crate) method: &'static str,
-    pub(crate) route: String,
+    #[prometheus(flatten)]
+    pub(crate) route: RouteLabels,
     pub(crate) status: u16,
     /// The code of the problem; empty where there was none.
     pub(crate) code: &'static str,
 }
 
+/// What it asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    method: &'static str,
-    route: String,
+pub(crate) struct RouteLabels {
+    pub(crate) method: &'static str,
+    pub(crate) route: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -192,8 +193,7 @@ impl Metrics {
 
     /// A request was answered.
     pub(crate) fn answered(&self, labels: &RequestLabels, took: Duration) {
-        let route = RouteLabels { method: labels.method, route: labels.route.clone() };
-        self.request_seconds.get_or_create(&route).observe(took.as_secs_f64());
+        self.request_seconds.get_or_create(&labels.route).observe(took.as_secs_f64());
         self.requests.get_or_create(labels).inc();
     }
 
