@@ -170,16 +170,14 @@ impl Application {
                 .configure(routes::configure)
                 .default_service(web::to(not_found))
         };
-        let mut server = HttpServer::new(app)
+        let server = HttpServer::new(app)
+            .workers(settings.server.all_threads())
             .max_connections(settings.server.connections)
             .client_request_timeout(HEAD_DEADLINE)
             .keep_alive(Duration::from_secs(settings.server.keep_alive_seconds))
             .disable_signals()
             .shutdown_timeout(settings.server.drain_seconds)
             .tcp_nodelay(true);
-        if settings.server.threads > 0 {
-            server = server.workers(settings.server.threads);
-        }
         let listen_error = |cause| StartError::Listen { address, section: "SERVER", cause };
         let server = server.listen(listener).map_err(listen_error)?.run();
         let listen_error =

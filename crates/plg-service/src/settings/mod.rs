@@ -69,7 +69,7 @@ pub struct ServerSettings {
     pub host: IpAddr,
     /// Port to listen on; 0 takes a free one.
     pub port: u16,
-    /// Threads that serve HTTP; 0 is one for each core.
+    /// Threads that serve HTTP; 0 is two for each core up to eight, and one for each where there are more.
     pub threads: usize,
     /// Connections open at once on each of them; more wait to be accepted.
     pub connections: usize,
@@ -263,14 +263,25 @@ impl DatabaseSettings {
 }
 
 impl ServerSettings {
+    /// Threads that serve HTTP.
+    pub fn all_threads(&self) -> usize {
+        match self.threads {
+            0 => threads_for(thread::available_parallelism().map_or(1, NonZero::get)),
+            threads => threads,
+        }
+    }
+
     /// Connections that may be open at once on all threads.
     pub fn all_connections(&self) -> usize {
-        let threads = match self.threads {
-            0 => thread::available_parallelism().map_or(1, NonZero::get),
-            threads => threads,
-        };
-        threads.saturating_mul(self.connections)
+        self.all_threads().saturating_mul(self.connections)
     }
+}
+
+/// Of HTTP. A thread that waits for its core stays there for a while, though another core may have nothing to do: where
+/// cores are few and the database has some of them, two threads for each find more of that.
+fn threads_for(cores: usize) -> usize {
+    const DOUBLED_UP_TO: usize = 8;
+    cores.max(DOUBLED_UP_TO.min(cores.saturating_mul(2)))
 }
 
 impl Settings {

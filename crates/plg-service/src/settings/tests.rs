@@ -11,6 +11,17 @@ fn the_defaults_are_usable() {
 }
 
 #[test]
+fn http_has_two_threads_for_each_of_few_cores_or_as_many_as_are_set() {
+    let threads = [1, 2, 4, 5, 8, 9, 64].map(threads_for);
+    assert_eq!(threads, [2, 4, 8, 8, 8, 9, 64]);
+    let server = |text: &str| Sources::of_text(text).unwrap().settings().unwrap().server;
+    let cores = thread::available_parallelism().unwrap().get();
+    assert_eq!(server("").all_threads(), threads_for(cores));
+    let three = server("[server]\nthreads = 3\nconnections = 100");
+    assert_eq!((three.all_threads(), three.all_connections()), (3, 300));
+}
+
+#[test]
 fn secrets_are_read_by_who_needs_them() {
     let settings = Sources::of_text("[access]\nroot_key_file = \"/nowhere\"").unwrap();
     let complaint = settings.settings().unwrap().access.with_secrets().unwrap_err().to_string();
