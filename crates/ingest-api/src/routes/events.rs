@@ -11,8 +11,6 @@ use crate::openapi::{ActionProblems, ListProblems};
 use crate::output::OutcomeBody;
 use crate::problem::{Details, Problem};
 use crate::writer::{WriteError, WriteResult};
-use actix_web::error::JsonPayloadError;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use plg_core::catalogue::EventType;
 use plg_core::decide::{Answer, Outcome};
@@ -119,10 +117,6 @@ pub(super) async fn record(
     }
 }
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Most answers to a single event are shorter. serde_json begins with an eighth of it, and grows.
-const ANSWER_BYTES: usize = 1024;
-
 /// What became of a single event.
 pub(super) struct RecordedOne {
     pub(super) answer: Answer,
@@ -135,11 +129,7 @@ impl RecordedOne {
         if self.replayed {
             response.insert_header((REPLAYED_HEADER, "true"));
         }
-        let mut body = Vec::with_capacity(ANSWER_BYTES);
-        match serde_json::to_writer(&mut body, &OutcomeBody::from(self.answer)) {
-            Ok(()) => response.insert_header((CONTENT_TYPE, JSON)).body(body),
-            Err(error) => HttpResponse::from_error(JsonPayloadError::Serialize(error)),
-        }
+        response.json(OutcomeBody::from(self.answer))
     }
 }
 
