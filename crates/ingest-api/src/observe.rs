@@ -47,8 +47,8 @@ pub(crate) async fn observe<B: MessageBody>(
     let code = response.response().extensions().get::<Code>().map_or("", |code| code.name());
     let method = method(request.method());
     let route = request.match_pattern().unwrap_or_else(|| NO_ROUTE.to_owned());
-    let route = RouteLabels { method, route };
-    let labels = RequestLabels { route, status: response.status().as_u16(), code };
+    let asked = RouteLabels { method, route };
+    let labels = RequestLabels { asked, status: response.status().as_u16(), code };
     let arrived = request.extensions().get::<BodyEnded>().map_or(began, |ended| ended.0);
     let caller = request.extensions().get::<Credential>().copied();
     span.in_scope(|| {

@@ -23,7 +23,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RequestLabels {
     #[prometheus(flatten)]
-    pub(crate) route: RouteLabels,
+    pub(crate) asked: RouteLabels,
     pub(crate) status: u16,
     /// The code of the problem; empty where there was none.
     pub(crate) code: &'static str,
@@ -193,7 +193,7 @@ impl Metrics {
 
     /// A request was answered.
     pub(crate) fn answered(&self, labels: &RequestLabels, took: Duration) {
-        self.request_seconds.get_or_create(&labels.route).observe(took.as_secs_f64());
+        self.request_seconds.get_or_create(&labels.asked).observe(took.as_secs_f64());
         self.requests.get_or_create(labels).inc();
     }
 

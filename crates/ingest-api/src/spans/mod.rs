@@ -80,11 +80,11 @@ impl Spans {
     /// conventions for HTTP.
     pub(crate) fn record(&self, trace: &Trace, labels: &RequestLabels, path: &str, took: Duration) {
         let end_time = SystemTime::now();
-        let (method, verb) = match labels.route.method {
+        let (method, verb) = match labels.asked.method {
             OTHER_METHOD => ("_OTHER", "HTTP"),
             known => (known, known),
         };
-        let route = Some(&labels.route.route).filter(|route| *route != NO_ROUTE);
+        let route = Some(&labels.asked.route).filter(|route| *route != NO_ROUTE);
         let name: Cow<'static, str> = match route {
             Some(route) => format!("{verb} {route}").into(),
             None => verb.into(),
