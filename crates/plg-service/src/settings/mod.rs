@@ -277,8 +277,8 @@ impl ServerSettings {
     }
 }
 
-/// Of HTTP. A thread that waits for its core stays there for a while, though another core may have nothing to do: where
-/// cores are few and the database has some of them, two threads for each find more of that.
+/// Threads of HTTP where none are set. The kernel leaves a thread that waits for its core there for a while, though
+/// another core may have nothing to do: with two for each of few cores, more often another can run.
 fn threads_for(cores: usize) -> usize {
     const DOUBLED_UP_TO: usize = 8;
     cores.max(DOUBLED_UP_TO.min(cores.saturating_mul(2)))
