@@ -9,6 +9,7 @@ mod crowd;
 mod drain;
 mod failover;
 mod first_start;
+mod http_threads;
 mod lanes;
 mod load;
 mod log;
