@@ -2,6 +2,7 @@
 
 use crate::server::Place;
 use plg_testkit::postgres;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -46,14 +47,30 @@ pub(crate) fn pgbench(
     Pgbench { rate: figure("tps = "), latency_ms: figure("latency average = ") }
 }
 
+/// How Redis is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Transport {
+    /// As the service is, and as whoever is not on the same machine has to.
+    Tcp,
+    /// A socket of the file system.
+    Unix,
+}
+
 /// Actions a second of Redis with every write synced, through its own benchmark. `None` when Redis is
 /// not installed.
-pub(crate) fn redis(place: &Place, connections: u32, requests: u32) -> Option<f64> {
+pub(crate) fn redis(
+    place: &Place,
+    transport: Transport,
+    connections: u32,
+    requests: u32,
+) -> Option<f64> {
     let folder = place.folder().join("redis");
     std::fs::create_dir_all(&folder).expect("a folder");
     let socket = folder.join("socket");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let port = port.expect("a free port").port().to_string();
     let mut server = Command::new("redis-server")
-        .args(["--port", "0", "--appendonly", "yes", "--appendfsync", "always", "--save", ""])
+        .args(["--port", &port, "--appendonly", "yes", "--appendfsync", "always", "--save", ""])
         .arg("--dir")
         .arg(&folder)
         .arg("--unixsocket")
@@ -62,15 +79,19 @@ pub(crate) fn redis(place: &Place, connections: u32, requests: u32) -> Option<f6
         .spawn()
         .ok()?;
     for _ in 0..100 {
+        // It listens on its port before.
         if socket.exists() {
             break;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     let script = include_str!("../sql/action.lua");
-    let output = Command::new("redis-benchmark")
-        .args(["-s"])
-        .arg(&socket)
+    let mut command = Command::new("redis-benchmark");
+    match transport {
+        Transport::Tcp => command.args(["-p", &port]),
+        Transport::Unix => command.arg("-s").arg(&socket),
+    };
+    let output = command
         .args(["-c", &connections.to_string(), "-n", &requests.to_string()])
         .args(["-r", "1000000000", "--csv", "eval", script, "3"])
         .args(["gate:__rand_int__", "used:__rand_int__", "events:1", "1000000000", "7"])

@@ -1,7 +1,7 @@
 //! Everything side by side, in rounds: A B A B, so that a machine whose speed drifts drifts for both.
 
 use crate::Effort;
-use crate::baselines::{Pgbench, pgbench, redis};
+use crate::baselines::{Pgbench, Transport, pgbench, redis};
 use crate::load::{ITEMS, Ids, Load, Outcome, What, run as run_load};
 use crate::report::{Figures, Target, print};
 use crate::seed;
@@ -149,8 +149,13 @@ impl Bench {
 
     fn redis(&mut self) {
         let requests = 100_000;
-        if let Some(rate) = redis(&self.place, 256, requests) {
-            self.figures.note("Redis actions/s", rate);
+        for (name, transport) in [
+            ("Redis actions/s", Transport::Tcp),
+            ("Redis actions/s, its unix socket", Transport::Unix),
+        ] {
+            if let Some(rate) = redis(&self.place, transport, 256, requests) {
+                self.figures.note(name, rate);
+            }
         }
     }
 
@@ -231,6 +236,7 @@ impl Bench {
             line("single actions, 1,000 hotels", "actions/s", "pgbench actions/s", least(4.0)),
             line("the same", "actions/s", "HTTP alone/s", least(0.25)),
             line("the same", "actions/s", "Redis actions/s", least(0.7)),
+            line("the same", "actions/s", "Redis actions/s, its unix socket", least(0.7)),
             line("the same", "actions/s", "actions/s, one transaction each", least(4.0)),
             line(
                 "one hot hotel",
