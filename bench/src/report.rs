@@ -13,6 +13,11 @@ impl Figures {
         self.0.entry(name.to_owned()).or_default().push(value);
     }
 
+    /// Whether a figure was measured.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// The median of a figure's rounds; NaN when it was not measured.
     pub(crate) fn median(&self, name: &str) -> f64 {
         let mut values = self.0.get(name).cloned().unwrap_or_default();
