@@ -4,6 +4,7 @@
 //! *Constant rate*: requests are due at fixed times, and their latency counts from when they were due,
 //! so a server that stands still is charged for everyone who had to wait.
 
+use crate::pace::Pace;
 use hdrhistogram::Histogram;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,8 +96,21 @@ fn quantile_ms(latency: &Histogram<u64>, quantile: f64) -> f64 {
 /// Distinguishes the keys of runs on one database.
 static RUN: AtomicU64 = AtomicU64::new(0);
 
-/// Runs the load.
+/// Runs the load. A constant rate is sent by one thread, as one has time for it: on several, each with its own queue, some
+/// of those whose turn it was were woken a tenth of a second late.
 pub(crate) async fn run(load: &Load) -> Outcome {
+    if load.rate.is_none() {
+        return send(load).await;
+    }
+    let load = load.clone();
+    let alone = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(send(&load))
+    };
+    tokio::task::spawn_blocking(alone).await.expect("a load runs")
+}
+
+async fn send(load: &Load) -> Outcome {
     // Once, instead of once for each client.
     TcpStream::connect(load.address).await.expect("something listens at --address");
     let run = format!("{}-{}", std::process::id(), RUN.fetch_add(1, Ordering::Relaxed));
@@ -105,6 +119,8 @@ pub(crate) async fn run(load: &Load) -> Outcome {
     let measure = begin + load.duration / 4;
     let end = measure + load.duration;
     let seen: Vec<_> = (0..SHARDS).map(|_| Arc::new(Mutex::new(Seen::default()))).collect();
+    let pace = load.rate.map(|rate| Pace::new(load.connections, rate, begin));
+    let pacing = pace.clone().map(|pace| tokio::spawn(pace.run()));
     let mut clients = Vec::new();
     for index in 0..load.connections {
         let client = Client {
@@ -114,15 +130,16 @@ pub(crate) async fn run(load: &Load) -> Outcome {
             seen: Arc::clone(&seen[index % SHARDS]),
             measure,
             end,
-            next_due: load.rate.map(|rate| {
-                let interval = Duration::from_secs_f64(load.connections as f64 / rate);
-                begin + interval.mul_f64(index as f64 / load.connections as f64)
-            }),
+            index,
+            pace: pace.clone(),
         };
         clients.push(tokio::spawn(client.run()));
     }
     for client in clients {
         client.await.expect("a client runs");
+    }
+    if let Some(pacing) = pacing {
+        pacing.abort();
     }
     let Seen { mut latency, mut refused, mut failures } = Seen::default();
     for shard in seen {
@@ -162,20 +179,20 @@ struct Client {
     seen: Arc<Mutex<Seen>>,
     measure: Instant,
     end: Instant,
-    next_due: Option<Instant>,
+    /// Which of the clients it is.
+    index: usize,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Client {
-    async fn run(mut self) {
+    async fn run(self) {
         let mut stream = self.connect().await;
         let (mut request, mut answer) = (Vec::new(), Vec::new());
-        loop {
-            let start = match self.next_due {
-                Some(due) => {
-                    tokio::time::sleep_until(due.into()).await;
-                    let interval = self.load.connections as f64 / self.load.rate.unwrap_or(1.0);
-                    self.next_due = Some(due + Duration::from_secs_f64(interval));
-                    due
+        for before in 0.. {
+            let start = match &self.pace {
+                Some(pace) => {
+                    pace.turn(self.index).await;
+                    pace.due(self.index, before)
                 }
                 None => Instant::now(),
             };

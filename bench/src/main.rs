@@ -10,6 +10,7 @@ mod history;
 mod load;
 mod nightly;
 mod overload;
+mod pace;
 mod report;
 mod seed;
 mod server;
