@@ -120,7 +120,10 @@ async fn send(load: &Load) -> Outcome {
     let end = measure + load.duration;
     let seen: Vec<_> = (0..SHARDS).map(|_| Arc::new(Mutex::new(Seen::default()))).collect();
     let pace = load.rate.map(|rate| Pace::new(load.connections, rate, begin));
-    let pacing = pace.clone().map(|pace| tokio::spawn(pace.run()));
+    if let Some(pace) = &pace {
+        // Ends with its runtime, which is this load's own.
+        tokio::spawn(Arc::clone(pace).run());
+    }
     let mut clients = Vec::new();
     for index in 0..load.connections {
         let client = Client {
@@ -137,9 +140,6 @@ async fn send(load: &Load) -> Outcome {
     }
     for client in clients {
         client.await.expect("a client runs");
-    }
-    if let Some(pacing) = pacing {
-        pacing.abort();
     }
     let Seen { mut latency, mut refused, mut failures } = Seen::default();
     for shard in seen {
@@ -190,10 +190,7 @@ impl Client {
         let (mut request, mut answer) = (Vec::new(), Vec::new());
         for before in 0.. {
             let start = match &self.pace {
-                Some(pace) => {
-                    pace.turn(self.index).await;
-                    pace.due(self.index, before)
-                }
+                Some(pace) => pace.turn(self.index, before).await,
                 None => Instant::now(),
             };
             if start >= self.end {

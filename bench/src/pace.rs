@@ -29,14 +29,15 @@ impl Pace {
     }
 
     /// When a client's request is due, of which so many were before.
-    pub(crate) fn due(&self, client: usize, before: u64) -> Instant {
+    fn due(&self, client: usize, before: u64) -> Instant {
         let number = before as f64 * self.turns.len() as f64 + client as f64;
         self.begin + Duration::from_secs_f64(number / self.rate)
     }
 
-    /// Waits until the next of a client's requests is due.
-    pub(crate) async fn turn(&self, client: usize) {
+    /// Waits until a client's next request is due, of which so many were before, and says when that was.
+    pub(crate) async fn turn(&self, client: usize, before: u64) -> Instant {
         self.turns[client].acquire().await.expect("it is never closed").forget();
+        self.due(client, before)
     }
 
     /// Lets the clients send, each at its time, for ever.
