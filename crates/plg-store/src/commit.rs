@@ -8,7 +8,7 @@ use crate::connect::{begin_write, is_postgres};
 use crate::dialect::{Sql, execute_all};
 use crate::error::StoreError;
 use crate::months::Missing;
-use crate::optimistic::{self, Found, Learned, Optimist, Unwritten};
+use crate::optimistic::{Found, Learned, Optimist, Unwritten};
 use crate::session::Session;
 use crate::{events, gates, months, seats};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
@@ -134,8 +134,9 @@ impl Recording<'_> {
         let kept = self.kept.as_mut().and_then(|kept| kept.take());
         let mut session = match kept {
             Some(session) => session,
-            None => before(deadline, Session::begin(self.db)).await?,
+            None => before(deadline, Session::open(self.db)).await?,
         };
+        self.optimist.meet(&session);
         match self.suppose(&mut session, now, commands, deadline).await {
             Ok(None) => {}
             Ok(Some(written)) => {
@@ -147,16 +148,12 @@ impl Recording<'_> {
             }
             Err(error) => return Err(self.give_up(session, error, deadline).await),
         }
+        // SQLite's lock is all that there is to hold.
+        let missing = if is_postgres(self.db) { Missing::Fail } else { Missing::Open };
         let work = async {
             session.ensure_begun().await?;
-            match &session {
-                Session::Postgres(txn) => {
-                    decide_and_write(txn, self.plans, now, commands, Missing::Fail).await
-                }
-                Session::Embedded(txn) => {
-                    decide_and_write(txn, self.plans, now, commands, Missing::Fail).await
-                }
-            }
+            self.optimist.meet(&session);
+            decide_and_write(&session, self.plans, now, commands, missing).await
         };
         match before(deadline, work).await {
             Ok(written) => match before(deadline, self.commit(session)).await {
@@ -175,14 +172,13 @@ impl Recording<'_> {
         commands: &[Command],
         deadline: Instant,
     ) -> Result<Option<Written>, CommitError> {
-        let Some(session) = session.postgres() else { return Ok(None) };
         let (guess, found) = loop {
             let guess = self.optimist.guess(session, self.plans, now, commands);
             let Some((guess, write)) = before(deadline, guess).await? else { return Ok(None) };
             if !self.optimist.can_write(session, deadline).await? {
                 return Ok(None);
             }
-            match optimistic::write(session, write, deadline).await {
+            match self.optimist.write(session, write, deadline).await {
                 Ok(Found::Repeated) if self.optimist.repeated(&guess) => {}
                 found => break (guess, found),
             }
@@ -199,9 +195,7 @@ impl Recording<'_> {
                 self.optimist.wrong(commands);
                 Ok(None)
             }
-            Err(Unwritten::Refused(
-                error @ (StoreError::Unavailable(_) | StoreError::Locked(_)),
-            )) => Err(error.into()),
+            Err(Unwritten::Failed(error)) => Err(error.into()),
             Err(Unwritten::Refused(error)) => {
                 tracing::debug!(%error, "a batch is begun anew, under locks");
                 self.optimist.refused(commands);
@@ -209,26 +203,18 @@ impl Recording<'_> {
                 Ok(None)
             }
             // What would have been answered was not found to be true.
-            Err(Unwritten::Unanswered(error)) if session.is_begun() || guess.records_nothing() => {
-                Err(error.into())
-            }
+            Err(Unwritten::Unanswered(error)) if guess.records_nothing() => Err(error.into()),
             Err(Unwritten::Unanswered(cause)) => {
                 Err(CommitError::Unknown { cause, written: guess.written() })
             }
         }
     }
 
-    /// On PostgreSQL, with the beginning of the next transaction where the connection is kept. On SQLite, to begin is to
-    /// lock.
-    async fn commit(&mut self, session: Session) -> Result<(), DbErr> {
-        match (&mut self.kept, session) {
-            (Some(kept), Session::Postgres(session)) => {
-                session.commit_and_begin().await?;
-                **kept = Some(Session::Postgres(session));
-                Ok(())
-            }
-            (_, session) => session.commit_and_release().await,
-        }
+    async fn commit(&mut self, mut session: Session) -> Result<(), DbErr> {
+        let Some(kept) = &mut self.kept else { return session.commit_and_release().await };
+        session.commit_for_next().await?;
+        **kept = Some(session);
+        Ok(())
     }
 
     /// Citus says only that it could not commit when a node is lost that may have done it.
@@ -355,7 +341,7 @@ fn writes(db: &impl ConnectionTrait, decision: &Decision) -> Vec<Sql> {
         writes.push(seats::remove(db, &decision.seats_removed));
     }
     if !decision.hotels.is_empty() {
-        writes.push(months::set(db, &decision.hotels));
+        writes.push(months::set(db, decision.hotels.iter()));
     }
     writes
 }

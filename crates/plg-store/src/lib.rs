@@ -14,7 +14,7 @@
 //! | [`commit`] | records a batch of commands: lock, gate, decide, write, commit |
 //! | [`Recorder`] | records one batch after the other on a connection |
 //! | `session` | that connection, in a transaction or not |
-//! | `optimistic` | the same without a lock first, where nobody else writes the hotels |
+//! | `optimistic` | the same by hotels that are remembered, where nobody else writes them |
 //! | `months` | the hotel-months while something is recorded: locking, opening and writing them |
 //! | [`usage`] | the hotel-months as they are read |
 //! | [`gates`], [`events`], [`seats`], [`hotels`] | the other tables of the write path |

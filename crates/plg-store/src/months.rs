@@ -5,7 +5,7 @@
 //! closed, and never stamps an event into a month whose balance has been carried on.
 
 use crate::connect::begin_write;
-use crate::dialect::{Rows, Sql};
+use crate::dialect::{Rows, Sql, writer_of};
 use crate::error::StoreError;
 use crate::hotels::{PROFILE_COLUMNS, Profile, ProfileRow};
 use crate::in_order::InOrder;
@@ -18,6 +18,7 @@ use plg_core::ids::HotelId;
 use plg_core::plan::Plans;
 use plg_core::quota::Counters;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// How often a batch tries to open its hotels' months: once is usual; more when other replicas open
@@ -66,7 +67,11 @@ async fn lock_open(
 }
 
 /// The open months of hotels, as [`hotel_state`] reads them, and more columns.
-fn select_open(db: &impl ConnectionTrait, hotels: &BTreeSet<HotelId>, more: &'static str) -> Sql {
+fn select_open(
+    db: &impl ConnectionTrait,
+    hotels: &BTreeSet<HotelId>,
+    more: impl Into<Cow<'static, str>>,
+) -> Sql {
     Sql::new(db, "select ")
         .text(PROFILE_COLUMNS)
         .text(", u.hotel_id, u.month, u.imports, u.exports, u.active_users, u.last_seq, ")
@@ -77,8 +82,8 @@ fn select_open(db: &impl ConnectionTrait, hotels: &BTreeSet<HotelId>, more: &'st
         .text(" and not u.closed")
 }
 
-/// Which versions of a hotel's rows are known (PostgreSQL): by whom they were written, which is another transaction as
-/// soon as somebody writes them again.
+/// Which versions of a hotel's rows are known: by whom they were written, which on PostgreSQL is another transaction as
+/// soon as somebody writes them again. On SQLite nobody, as the whole file has a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version {
     month: Writer,
@@ -105,14 +110,13 @@ impl Version {
     }
 }
 
-/// The open month of each hotel that has one, as it is now, without a lock (PostgreSQL).
+/// The open month of each hotel that has one, as it is now, without a lock.
 pub(crate) async fn look(
     db: &impl ConnectionTrait,
     plans: &Plans,
     hotels: &BTreeSet<HotelId>,
 ) -> Result<Vec<(HotelState, Version)>, StoreError> {
-    let writers = ", cast(cast(u.xmin as text) as bigint), \
-                   coalesce(cast(cast(h.xmin as text) as bigint), 0)";
+    let writers = format!(", {}, coalesce({}, 0)", writer_of(db, "u"), writer_of(db, "h"));
     let select = select_open(db, hotels, writers);
     let rows = db.query_all_raw(select.statement()).await?;
     let known = rows.iter().map(|row| {
@@ -308,16 +312,19 @@ async fn profiles(
         .collect()
 }
 
-/// The write that sets the counters of locked months.
-pub(crate) fn set(db: &impl ConnectionTrait, hotels: &[HotelState]) -> Sql {
-    Sql::update(db, &format!("{SET}t.last"), counters(hotels))
+/// The write that sets the counters of locked months, in which something was recorded.
+pub(crate) fn set<'a>(
+    db: &impl ConnectionTrait,
+    hotels: impl Iterator<Item = &'a HotelState> + Clone,
+) -> Sql {
+    Sql::update(db, &format!("{SET}t.last"), counters(hotels.clone()))
         .text(OF_ROWS)
-        .of_one_hotel("u.hotel_id", hotels.iter().map(|hotel| hotel.hotel_id))
+        .of_one_hotel("u.hotel_id", hotels.map(|hotel| hotel.hotel_id))
 }
 
 /// What [`set_where_unchanged`] sets, of hotels in order of their ids.
 pub(crate) fn counters_of_versions(hotels: &[HotelState], versions: &[Version]) -> Rows {
-    counters(hotels)
+    counters(hotels.iter())
         .int("written_by", versions.iter().map(|version| version.month.0))
         .int("profile", versions.iter().map(|version| version.profile.0))
 }
@@ -337,14 +344,14 @@ const SET: &str = "usage_monthly as u set imports = t.imports, exports = t.expor
                    active_users = t.active_users, last_seq = t.last_seq, last_recorded_at = ";
 const OF_ROWS: &str = " where u.hotel_id = t.hotel_id and u.month = t.month";
 
-fn counters(hotels: &[HotelState]) -> Rows {
+fn counters<'a>(hotels: impl Iterator<Item = &'a HotelState> + Clone) -> Rows {
     Rows::new()
-        .uuid("hotel_id", hotels.iter().map(|h| h.hotel_id.0))
-        .int("month", hotels.iter().map(|h| h.month.number()))
-        .big_int("imports", hotels.iter().map(|h| h.counters.imports))
-        .big_int("exports", hotels.iter().map(|h| h.counters.exports))
-        .big_int("active_users", hotels.iter().map(|h| h.counters.active_users))
-        .big_int("last_seq", hotels.iter().map(|h| h.last_seq))
+        .uuid("hotel_id", hotels.clone().map(|h| h.hotel_id.0))
+        .int("month", hotels.clone().map(|h| h.month.number()))
+        .big_int("imports", hotels.clone().map(|h| h.counters.imports))
+        .big_int("exports", hotels.clone().map(|h| h.counters.exports))
+        .big_int("active_users", hotels.clone().map(|h| h.counters.active_users))
+        .big_int("last_seq", hotels.clone().map(|h| h.last_seq))
         // The epoch stands for none: arrays hold no NULL.
-        .instant("last", hotels.iter().map(|h| h.last_recorded_at.unwrap_or_default()))
+        .instant("last", hotels.map(|h| h.last_recorded_at.unwrap_or_default()))
 }

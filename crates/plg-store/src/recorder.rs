@@ -4,9 +4,9 @@ use crate::commit::{CommitError, Recording, TRANSACTION_DEADLINE, Written, befor
 use crate::connect::{self, begin_write, is_postgres};
 use crate::error::StoreError;
 use crate::months;
-use crate::optimistic::{HotelMemory, Optimist, Server, Supposition};
+use crate::optimistic::{HotelMemory, Optimist, Supposition};
 use crate::partitions::is_citus;
-use crate::session::Session;
+use crate::session::{Epoch, Session};
 use chrono::{DateTime, Utc};
 use plg_core::decide::Answer;
 use plg_core::event::Command;
@@ -22,15 +22,16 @@ use tokio::time::Instant;
 pub struct Recorder {
     db: DatabaseConnection,
     plans: Arc<Plans>,
-    /// Kept from the last batch (PostgreSQL). In a transaction, if that has locked something: BEGIN is a round trip, and
+    /// Kept from the last batch. On PostgreSQL in a transaction, if that has locked something: BEGIN is a round trip, and
     /// goes with its COMMIT.
     session: Option<Session>,
     optimist: Optimist,
 }
 
 impl Recorder {
-    /// On a connection of its own. For hotels that are remembered, as long as nobody else writes them, a batch is one round
-    /// trip instead of four (PostgreSQL). Where none may be, or tables are distributed, all is recorded under locks.
+    /// On a connection of its own. For hotels that are remembered, as long as nobody else writes them, a batch is one
+    /// round trip instead of four, and on SQLite two instead of five. Where none may be, or tables are distributed, all
+    /// is recorded under locks.
     ///
     /// # Errors
     /// When the database cannot be asked whether it is distributed.
@@ -39,11 +40,12 @@ impl Recorder {
         plans: Arc<Plans>,
         memory: Arc<HotelMemory>,
     ) -> Result<Self, StoreError> {
-        let is_alone = is_postgres(&db) && !before(soon(), is_citus(&db)).await?;
-        let optimist = if is_alone {
-            Optimist::on(&db, before(soon(), Server::of(&db)).await?, memory)
-        } else {
+        let optimist = if !is_postgres(&db) {
+            Optimist::embedded(memory)
+        } else if before(soon(), is_citus(&db)).await? {
             Optimist::never()
+        } else {
+            Optimist::on(&db, before(soon(), Epoch::of_server(&db)).await?, memory)
         };
         // Whoever comes anew may have lost a connection, and with it what became of a hotel.
         optimist.clear();
@@ -76,9 +78,7 @@ impl Recorder {
     /// # Errors
     /// When the database does not answer: drop the connection then.
     pub async fn rest(&mut self) -> Result<(), DbErr> {
-        let Some(session) = self.session.as_mut().and_then(Session::postgres) else {
-            return Ok(());
-        };
+        let Some(session) = &mut self.session else { return Ok(()) };
         connect::answer_by(soon(), session.commit()).await
     }
 
@@ -158,7 +158,7 @@ mod tests {
             Recorder::new(db, Arc::clone(&plans), Arc::clone(&memory)).await.unwrap()
         };
         let mut recorders = [connect().await, connect().await];
-        let elsewhere = Server::default();
+        let elsewhere = Epoch::default();
         recorders[1].optimist = Optimist::on(&recorders[1].db, elsewhere, Arc::clone(&memory));
         for (recorder, hotels) in [(0, [1, 2]), (1, [3, 4]), (0, [1, 3])] {
             let commands: Vec<_> = hotels.iter().map(|of| click(hotel(*of))).collect();

@@ -131,7 +131,7 @@ pub struct WriterSettings {
     pub batch: usize,
     /// Hotels in one transaction; 0 is no limit.
     pub hotels_per_transaction: usize,
-    /// Hotels that are remembered as they were written, to record without locking them first; 0 is none.
+    /// Hotels that are remembered as they were written, to record without locking and reading them first; 0 is none.
     pub remembered_hotels: usize,
 }
 

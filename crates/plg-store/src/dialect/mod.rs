@@ -11,6 +11,7 @@
 //! | JSON | `jsonb` | text |
 //! | a statement that fails | is taken back | is left half done: the transaction is rolled back |
 //! | counts beside each row | `LATERAL` | one JSON array, taken apart |
+//! | by whom a row was written | `xmin` | not noted |
 //! | whether others are at work | `pg_stat_activity` | `data_version` |
 
 mod activity;
@@ -39,6 +40,8 @@ pub(crate) struct Sql {
 enum Part {
     Text(Cow<'static, str>),
     Bind(Value),
+    /// Many rows (SQLite).
+    Values(Rows),
 }
 
 impl Sql {
@@ -230,6 +233,14 @@ fn or_fail(db: &impl ConnectionTrait) -> &'static str {
     }
 }
 
+/// The number of the transaction that has written a row of this alias. SQLite notes none.
+pub(crate) fn writer_of(db: &impl ConnectionTrait, alias: &str) -> String {
+    match db.get_database_backend() {
+        DbBackend::Postgres => format!("cast(cast({alias}.xmin as text) as bigint)"),
+        _ => "0".to_owned(),
+    }
+}
+
 /// A text expression, stored as JSON.
 pub(crate) fn json(db: &impl ConnectionTrait, expression: &str) -> String {
     match db.get_database_backend() {
@@ -244,6 +255,7 @@ fn render(backend: DbBackend, parts: Vec<Part>, text: &mut String, values: &mut 
     for part in parts {
         match part {
             Part::Text(part) => text.push_str(&part),
+            Part::Values(rows) => rows.render(text, values),
             Part::Bind(value) => {
                 values.push(value);
                 if backend == DbBackend::Postgres {
@@ -259,7 +271,14 @@ fn render(backend: DbBackend, parts: Vec<Part>, text: &mut String, values: &mut 
 
 /// Runs writes that do not depend on each other's effects, in one round trip.
 pub(crate) async fn execute_all(db: &impl ConnectionTrait, writes: Vec<Sql>) -> Result<(), DbErr> {
-    let backend = db.get_database_backend();
+    if !writes.is_empty() {
+        db.execute_raw(as_one(db.get_database_backend(), writes)).await?;
+    }
+    Ok(())
+}
+
+/// Writes that do not depend on each other's effects, as one statement; on SQLite any, in their order.
+pub(crate) fn as_one(backend: DbBackend, writes: Vec<Sql>) -> Statement {
     let (mut text, mut values) = (String::new(), Vec::new());
     let last = writes.len().saturating_sub(1);
     for (index, write) in writes.into_iter().enumerate() {
@@ -275,8 +294,5 @@ pub(crate) async fn execute_all(db: &impl ConnectionTrait, writes: Vec<Sql>) -> 
             _ => "; ",
         });
     }
-    if !text.is_empty() {
-        db.execute_raw(Statement::from_sql_and_values(backend, text, values)).await?;
-    }
-    Ok(())
+    Statement::from_sql_and_values(backend, text, values)
 }

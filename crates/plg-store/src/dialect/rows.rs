@@ -12,12 +12,12 @@ use std::vec;
 use uuid::Uuid;
 
 /// Rows to hand to a statement, column by column.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
     columns: Vec<Column>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Column {
     name: &'static str,
     values: Values,
@@ -26,7 +26,7 @@ struct Column {
 /// Kinds of values, with how PostgreSQL calls each, and sea-query an array of it.
 macro_rules! kinds {
     ($($kind:ident($type:ty) is $sql_type:literal, $array:ident;)*) => {
-        #[derive(Debug)]
+        #[derive(Debug, Clone)]
         enum Values {
             $($kind(Vec<$type>),)*
         }
@@ -135,6 +135,10 @@ impl Rows {
         self.columns.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub(super) fn len(&self) -> usize {
         self.columns.first().map_or(0, |column| column.values.len())
     }
@@ -176,6 +180,7 @@ impl Rows {
         self.columns.iter().try_for_each(|column| column.values.push_into(arguments))
     }
 
+    /// As `VALUES` (SQLite).
     pub(super) fn push_values(self, parts: &mut Vec<Part>) {
         let mut text = String::from("(select ");
         for (index, column) in self.columns.iter().enumerate() {
@@ -183,20 +188,18 @@ impl Rows {
             let _ = write!(text, "{comma}column{} as {}", index + 1, column.name);
         }
         text.push_str(" from (values ");
+        parts.extend([Part::Text(text.into()), Part::Values(self), Part::Text(")) as t".into())]);
+    }
+
+    /// `(?, ?), (?, ?)`, and the values for that.
+    pub(super) fn render(self, text: &mut String, values: &mut Vec<Value>) {
         let rows = self.len();
+        let row = format!("({})", vec!["?"; self.width()].join(", "));
+        text.push_str(&vec![row.as_str(); rows].join(", "));
+        values.reserve(rows * self.width());
         let mut columns: Vec<_> = self.columns.into_iter().map(|c| c.values.into_each()).collect();
-        for row in 0..rows {
-            text.push_str(if row == 0 { "(" } else { ", (" });
-            for (index, value) in columns.iter_mut().filter_map(Iterator::next).enumerate() {
-                if index > 0 {
-                    text.push_str(", ");
-                }
-                parts.push(Part::Text(std::mem::take(&mut text).into()));
-                parts.push(Part::Bind(value));
-            }
-            text.push(')');
+        for _ in 0..rows {
+            values.extend(columns.iter_mut().filter_map(Iterator::next));
         }
-        text.push_str(")) as t");
-        parts.push(Part::Text(text.into()));
     }
 }
