@@ -20,7 +20,9 @@ const PGBENCH_CLIENTS: [u32; 3] = [16, 64, 256];
 
 const SINGLE_POSTGRES: &[(&str, &str)] =
     &[("PLG__WRITER__BATCH", "1"), ("PLG__WRITER__LANES", "16"), PATIENT];
-const SINGLE_SQLITE: &[(&str, &str)] = &[("PLG__WRITER__BATCH", "1"), PATIENT];
+/// As one would write it by hand: begin, read what stands there, claim, write, commit.
+const SINGLE_SQLITE: &[(&str, &str)] =
+    &[("PLG__WRITER__BATCH", "1"), ("PLG__WRITER__REMEMBERED_HOTELS", "0"), PATIENT];
 /// As few as possible are refused there because they would have to wait for too many others.
 const PATIENT: (&str, &str) = ("PLG__WRITER__MAX_WAIT_MS", "1500");
 
