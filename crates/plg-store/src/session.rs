@@ -1,7 +1,7 @@
 //! A connection of a pool that is kept from one transaction to the next.
 
 use crate::connect::is_postgres;
-use crate::dialect::Call;
+use crate::dialect::{COMMITS_OF_OTHERS, Call};
 use crate::error::StoreError;
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::sqlx::pool::PoolConnection;
@@ -114,7 +114,7 @@ impl Session {
 
     /// In the same round trip, behind something else (SQLite).
     async fn commits_of_others(&self, behind: &str) -> Result<i64, DbErr> {
-        let question = format!("{behind}PRAGMA data_version");
+        let question = format!("{behind}{COMMITS_OF_OTHERS}");
         let question = Statement::from_string(DbBackend::Sqlite, question);
         // Asked for one row, the driver stops the statement before its end.
         let rows = self.query_all_raw(question).await?;

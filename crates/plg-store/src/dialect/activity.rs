@@ -3,6 +3,9 @@
 use super::Sql;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
+/// How often all other connections have committed something (SQLite): each counts for itself.
+pub(crate) const COMMITS_OF_OTHERS: &str = "PRAGMA data_version";
+
 /// Asks for a number that changes when other programs have worked, and not by what sessions of these names do.
 ///
 /// PostgreSQL tells when their sessions last began or ended a statement, to whoever has the same role or is a member
@@ -22,6 +25,6 @@ pub(crate) fn activity(db: &impl ConnectionTrait, quiet_names: [&str; 2]) -> Sta
         .bind(quiet_names[1])
         .text(")")
         .statement(),
-        _ => Sql::new(db, "select data_version from pragma_data_version").statement(),
+        _ => Sql::new(db, COMMITS_OF_OTHERS).statement(),
     }
 }

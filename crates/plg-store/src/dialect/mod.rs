@@ -18,7 +18,7 @@ mod activity;
 mod function;
 mod rows;
 
-pub(crate) use activity::activity;
+pub(crate) use activity::{COMMITS_OF_OTHERS, activity};
 pub(crate) use function::{Call, Function};
 pub(crate) use rows::Rows;
 

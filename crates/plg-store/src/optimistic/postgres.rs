@@ -11,7 +11,7 @@
 
 use super::{Found, Unwritten};
 use crate::connect::answer_by;
-use crate::dialect::{Call, Function, Rows, Sql};
+use crate::dialect::{Call, Function, Rows, Sql, writer_of};
 use crate::error::{StoreError, is_refusal};
 use crate::months::{self, Version, Writer};
 use crate::session::Session;
@@ -77,8 +77,8 @@ pub(super) fn writer(db: &impl ConnectionTrait) -> Function {
         // Most batches have none.
         .text(format!("; if cardinality(${first_of_windows}) > 0 then "))
         .then(gates::put_windows(db, windows))
-        .text("; end if; return (select cast(cast(xmin as text) as bigint) from usage_monthly ")
-        .text("where hotel_id = $1[1] and month = $2[1]); ")
+        .text(format!("; end if; return (select {} from usage_monthly u ", writer_of(db, "u")))
+        .text("where u.hotel_id = $1[1] and u.month = $2[1]); ")
         // What the block has written is undone.
         .text(format!("exception when unique_violation then return {REPEATED}; "))
         .text("when sqlstate 'PLG01' then return null; end");
