@@ -1,8 +1,9 @@
 //! Who waits, and which lane takes them.
 //!
-//! A lane takes whatever waits. Another lane of the same queue begins beside it when as much waits as the first has, or
-//! would fill a batch, or if the first takes long: until then, more would come of waiting for its commit than of a commit
-//! of one's own. A hotel is with one lane at a time, so its commands keep their order and meet no other lane's locks.
+//! A lane takes whatever waits. Another lane of the same queue begins beside it when as much waits as the first has, and
+//! [many](MANY) at that unless it has but [a few](FEW); or when a batch of them waits, or if the first takes long. Until
+//! then, more would come of waiting for its commit than of a commit of one's own. A hotel is with one lane at a time, so
+//! its commands keep their order and meet no other lane's locks.
 
 use super::packing::{Limits, hotels_of, take_batch};
 use super::{Job, WriteError};
@@ -17,6 +18,12 @@ use tokio::time::timeout;
 
 /// How long others wait for a batch that is under way.
 const LONG: Duration = Duration::from_millis(50);
+
+/// So many commands are worth a transaction beside another: smaller ones would share the processors with the first, and
+/// each costs some 0.3 ms of them, whatever is in it.
+const MANY: usize = 64;
+/// Beside so few the processors have nothing to do: it is the disk that everybody waits for.
+const FEW: usize = 4;
 
 /// One queue, and what its lanes know of each other.
 pub(super) struct Queue {
@@ -55,7 +62,9 @@ struct State {
 impl State {
     /// Whether a lane that is free should begin.
     const fn is_due(&self, batch: usize) -> bool {
-        self.ready > 0 && (self.ready >= self.under_way || self.ready >= batch)
+        let is_worth_it = self.under_way <= FEW || self.ready >= MANY;
+        let is_as_much = self.ready >= self.under_way && is_worth_it;
+        self.ready > 0 && (is_as_much || self.ready >= batch)
     }
 
     /// Another waits.
@@ -363,6 +372,26 @@ mod tests {
         assert!(next(&queue).is_none(), "the third is under way");
         drop(third);
         drop(take(&queue, &["h"]));
+    }
+
+    #[actix_web::test]
+    async fn beside_more_than_a_few_another_lane_begins_when_many_wait_and_as_many() {
+        let limits = Limits { commands: usize::MAX, hotels: usize::MAX };
+        let queue = Queue::new(unbounded(), limits);
+        let _lanes = [queue.attend(), queue.attend()];
+        for (beside, needed) in
+            [(1, 1), (FEW, FEW), (FEW + 1, MANY), (MANY, MANY), (2 * MANY, 2 * MANY)]
+        {
+            push(&queue, "first", &vec![1; beside]);
+            let first = take(&queue, &["first"]);
+            for _ in 1..needed {
+                push(&queue, "other", &[2]);
+                assert!(next(&queue).is_none(), "{needed} are needed beside {beside}");
+            }
+            push(&queue, "other", &[2]);
+            drop(take(&queue, &vec!["other"; needed]));
+            drop(first);
+        }
     }
 
     #[actix_web::test]
