@@ -63,8 +63,8 @@ impl State {
     /// Whether a lane that is free should begin.
     const fn is_due(&self, batch: usize) -> bool {
         let is_worth_it = self.under_way <= FEW || self.ready >= MANY;
-        let is_as_much = self.ready >= self.under_way && is_worth_it;
-        self.ready > 0 && (is_as_much || self.ready >= batch)
+        let is_enough = self.ready >= self.under_way && is_worth_it;
+        self.ready > 0 && (is_enough || self.ready >= batch)
     }
 
     /// Another waits.
