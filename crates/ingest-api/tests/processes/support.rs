@@ -56,15 +56,17 @@ impl Service {
         Api::new(self.process.metrics_address).text("/metrics").await
     }
 
+    /// The number of one metric, with its labels.
+    pub(crate) async fn metric(&self, name: &str) -> usize {
+        let metrics = self.metrics().await;
+        let number = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        number.expect("always there").parse().unwrap()
+    }
+
     /// Batches that were not committed at the first attempt, or not known to be, whatever became of them.
     pub(crate) async fn lost_batches(&self) -> usize {
-        let metrics = self.metrics().await;
-        let of = |outcome| {
-            let name = format!("plg_writer_batches_total{{outcome=\"{outcome}\"}} ");
-            let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
-            count.expect("always there").parse::<usize>().unwrap()
-        };
-        of("failed") + of("unknown")
+        let failed = self.metric("plg_writer_batches_total{outcome=\"failed\"}").await;
+        failed + self.metric("plg_writer_batches_total{outcome=\"unknown\"}").await
     }
 
     pub(crate) fn peak_mib(&self) -> f64 {
