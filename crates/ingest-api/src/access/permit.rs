@@ -39,9 +39,13 @@ fn caller(request: &HttpRequest) -> impl Future<Output = Result<Arc<Caller>, Pro
 
 fn credential(request: &HttpRequest) -> Result<String, Problem> {
     let problem = |detail: &str| Problem::new(Code::Unauthenticated, detail);
-    let Some(value) = request.headers().get(AUTHORIZATION) else {
+    let mut values = request.headers().get_all(AUTHORIZATION);
+    let Some(value) = values.next() else {
         return Err(problem("send Authorization: Bearer, with a service key or a session token"));
     };
+    if values.next().is_some() {
+        return Err(problem("send Authorization once"));
+    }
     let value = value.to_str().map_err(|_| problem("Authorization must be ASCII"))?;
     match value.split_once(' ') {
         Some((scheme, credential)) if scheme.eq_ignore_ascii_case("bearer") => {

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use plg_testkit::Backend;
-use plg_testkit::access::SESSION_SECRET;
-use plg_testkit::app::USER;
+use plg_testkit::access::{ROOT_KEY, SESSION_SECRET};
+use plg_testkit::app::{Api, USER};
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -120,4 +121,35 @@ async fn forged_and_stale_tokens_open_nothing(
             401,
         );
     }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_says_once_who_he_is_and_as_is_asked(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start(backend).await;
+    let path = format!("/v1/hotels/{HOTEL}/usage");
+    let good = format!("bearer {ROOT_KEY}");
+    let basic = format!("Basic {ROOT_KEY}");
+    for (values, complaint) in [
+        (&[][..], "send Authorization: Bearer"),
+        (&[&*good, &*good], "send Authorization once"),
+        (&[&*good, "Bearer other"], "send Authorization once"),
+        (&["Bearer other", &*good], "send Authorization once"),
+        (&[ROOT_KEY], "Authorization must be Bearer"),
+        (&[&*basic], "Authorization must be Bearer"),
+        (&["Bearer schl\u{fc}ssel"], "Authorization must be ASCII"),
+    ] {
+        let mut request = t.with(None).request(Method::GET, &path);
+        for value in values {
+            request = request.header("Authorization", *value);
+        }
+        let answer = Api::send(request).await;
+        assert_refused_what(complaint, &answer, 401);
+        let detail = answer.body["detail"].as_str().expect("what to do");
+        assert!(detail.starts_with(complaint), "{values:?}: {detail}");
+    }
+    let request = t.with(None).request(Method::GET, &path).header("Authorization", good);
+    assert_eq!(Api::send(request).await.status, 200);
 }
