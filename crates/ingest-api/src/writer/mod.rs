@@ -5,6 +5,7 @@
 //! much less waits than is allowed to go together, so each lane has a queue, and hotels, of its own.
 
 mod lane;
+mod overhead;
 mod packing;
 mod queue;
 mod ticket;

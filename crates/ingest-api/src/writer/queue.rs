@@ -1,10 +1,12 @@
 //! Who waits, and which lane takes them.
 //!
-//! A lane takes whatever waits. Another lane of the same queue begins beside it when as much waits as the first has, and
-//! [many](MANY) at that unless it has but [a few](FEW); or when a batch of them waits, or if the first takes long. Until
-//! then, more would come of waiting for its commit than of a commit of one's own. A hotel is with one lane at a time, so
-//! its commands keep their order and meet no other lane's locks.
+//! A lane takes whatever waits. Another lane of the same queue begins beside it when as much waits as the first has: and
+//! [many](MANY) at that, unless it has but [a few](FEW), or batches [wait](Overhead::is_waiting) more than they work. It begins as
+//! well when a batch of them waits, or if the first takes long. Until then, more would come of waiting for its commit
+//! than of a commit of one's own. A hotel is with one lane at a time, so its commands keep their order and meet no other
+//! lane's locks.
 
+use super::overhead::Overhead;
 use super::packing::{Limits, hotels_of, take_batch};
 use super::{Job, WriteError};
 use crate::admission::Admission;
@@ -54,6 +56,7 @@ struct State {
     connected: usize,
     /// Batches that were recorded.
     recorded: u64,
+    overhead: Overhead,
     /// A lane has been called, and has not looked yet.
     is_called: bool,
     is_closed: bool,
@@ -61,9 +64,9 @@ struct State {
 
 impl State {
     /// Whether a lane that is free should begin.
-    const fn is_due(&self, batch: usize) -> bool {
-        let is_worth_it = self.under_way <= FEW || self.ready >= MANY;
-        let is_enough = self.ready >= self.under_way && is_worth_it;
+    fn is_due(&self, batch: usize) -> bool {
+        let would_idle = self.under_way <= FEW || self.overhead.is_waiting();
+        let is_enough = self.ready >= self.under_way && (would_idle || self.ready >= MANY);
         self.ready > 0 && (is_enough || self.ready >= batch)
     }
 
@@ -185,6 +188,7 @@ impl Queue {
     pub(super) fn served(&self, count: usize, took: Duration) {
         let mut state = self.state();
         state.recorded += 1;
+        state.overhead.learn(count, took);
         let busy = u32::try_from(state.busy).unwrap_or(1).max(1);
         drop(state);
         self.admission.served(count, took / busy);
@@ -374,23 +378,37 @@ mod tests {
         drop(take(&queue, &["h"]));
     }
 
+    /// How many have to wait before another lane begins beside a batch of so many.
+    #[track_caller]
+    fn needed_beside(queue: &Arc<Queue>, beside: usize, expected: usize) {
+        push(queue, "first", &vec![1; beside]);
+        let first = take(queue, &["first"]);
+        for _ in 1..expected {
+            push(queue, "other", &[2]);
+            assert!(next(queue).is_none(), "{expected} are needed beside {beside}");
+        }
+        push(queue, "other", &[2]);
+        drop(take(queue, &vec!["other"; expected]));
+        drop(first);
+    }
+
     #[actix_web::test]
     async fn beside_more_than_a_few_another_lane_begins_when_many_wait_and_as_many() {
         let limits = Limits { commands: usize::MAX, hotels: usize::MAX };
         let queue = Queue::new(unbounded(), limits);
         let _lanes = [queue.attend(), queue.attend()];
-        for (beside, needed) in
+        for (beside, expected) in
             [(1, 1), (FEW, FEW), (FEW + 1, MANY), (MANY, MANY), (2 * MANY, 2 * MANY)]
         {
-            push(&queue, "first", &vec![1; beside]);
-            let first = take(&queue, &["first"]);
-            for _ in 1..needed {
-                push(&queue, "other", &[2]);
-                assert!(next(&queue).is_none(), "{needed} are needed beside {beside}");
-            }
-            push(&queue, "other", &[2]);
-            drop(take(&queue, &vec!["other"; needed]));
-            drop(first);
+            needed_beside(&queue, beside, expected);
+        }
+
+        // Where the database is far away.
+        for _ in 0..1_000 {
+            queue.served(1, Duration::from_millis(3));
+        }
+        for beside in [1, FEW + 1, MANY, 2 * MANY] {
+            needed_beside(&queue, beside, beside);
         }
     }
 
