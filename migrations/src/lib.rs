@@ -21,6 +21,7 @@ mod m20261124_000002_api_key;
 mod m20261124_000003_rollup_overview;
 mod m20261128_000004_covering_log_key;
 mod m20261128_000005_gates_in_order;
+mod m20261201_000006_limits_of_months;
 pub mod program;
 
 /// Key of the PostgreSQL advisory lock that lets one migrator run at a time ("plgmigr").
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_rollup_overview::Migration),
             Box::new(m20261128_000004_covering_log_key::Migration),
             Box::new(m20261128_000005_gates_in_order::Migration),
+            Box::new(m20261201_000006_limits_of_months::Migration),
         ]
     }
 }

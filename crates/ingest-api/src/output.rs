@@ -116,7 +116,7 @@ pub(crate) struct MonthBody {
     /// When the month ends at the hotel.
     #[serde(serialize_with = "as_text::instant")]
     resets_at: DateTime<Utc>,
-    /// Against the limits of today, past months too: with which a month was sold is known where it was sold.
+    /// Against the limits of today; of a past month against those with which it was closed, where they are noted.
     quotas: QuotasBody,
     /// When the month's counters were last compared with its events.
     #[schema(required = true)]
@@ -124,13 +124,13 @@ pub(crate) struct MonthBody {
 }
 
 impl MonthBody {
-    /// A month's counters against the limits of today.
+    /// A month's counters against the limits that it was closed with, or those of today.
     #[must_use]
-    pub(crate) fn new(usage: &MonthUsage, zone: TimeZone, limits: &Limits) -> Self {
+    pub(crate) fn new(usage: &MonthUsage, zone: TimeZone, today: &Limits) -> Self {
         Self {
             month: usage.month,
             resets_at: zone.end_of(usage.month),
-            quotas: QuotasBody::new(&usage.counters, limits),
+            quotas: QuotasBody::new(&usage.counters, usage.limits.as_ref().unwrap_or(today)),
             last_rollup_at: usage.last_rollup_at,
         }
     }
@@ -142,6 +142,7 @@ impl MonthBody {
 pub(crate) struct UsageBody {
     hotel_id: HotelId,
     time_zone: TimeZone,
+    /// The plan of today.
     plan: String,
     #[serde(flatten)]
     month: MonthBody,
@@ -169,6 +170,7 @@ impl UsageBody {
 pub(crate) struct HistoryBody {
     hotel_id: HotelId,
     time_zone: TimeZone,
+    /// The plan of today.
     plan: String,
     months: Vec<MonthBody>,
 }

@@ -5,6 +5,7 @@
 
 use crate::calendar::{Month, TimeZone};
 use crate::decide::opening;
+use crate::plan::Limits;
 use crate::quota::Counters;
 use chrono::{DateTime, Utc};
 
@@ -17,12 +18,16 @@ pub struct MonthUsage {
     pub counters: Counters,
     /// When a reconciliation last verified it.
     pub last_rollup_at: Option<DateTime<Utc>>,
+    /// The limits with which it ended, where that is noted: those of today apply as long as a month is open.
+    pub limits: Option<Limits>,
 }
 
 impl MonthUsage {
     fn unused(month: Month, previous: Option<&Self>) -> Self {
         let counters = previous.map_or_else(Counters::default, |p| opening(&p.counters));
-        Self { month, counters, last_rollup_at: None }
+        // They have not changed since: a month is closed before they do.
+        let limits = previous.and_then(|p| p.limits);
+        Self { month, counters, last_rollup_at: None, limits }
     }
 }
 
@@ -65,10 +70,12 @@ pub fn history(current: MonthUsage, rows: &[MonthUsage], count: usize) -> Vec<Mo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Limit;
 
     fn row(month: &str, imports: i64, active_users: i64) -> MonthUsage {
         let counters = Counters { imports, exports: 0, active_users };
-        MonthUsage { month: month.parse().unwrap(), counters, last_rollup_at: None }
+        let month = month.parse().unwrap();
+        MonthUsage { month, counters, last_rollup_at: None, limits: None }
     }
 
     #[test]
@@ -81,6 +88,23 @@ mod tests {
         let now = "2026-09-30T23:59:59Z".parse().unwrap();
         assert_eq!(current(Some(open), zone, now), open);
         assert_eq!(current(None, zone, now), row("2026-09", 0, 0));
+    }
+
+    #[test]
+    fn months_between_have_the_limits_of_the_one_before() {
+        let ended_with = |imports| Limits {
+            imports: Limit::AtMost(imports),
+            exports: Limit::Unlimited,
+            active_users: Limit::AtMost(0),
+        };
+        let closed =
+            |month, imports| MonthUsage { limits: Some(ended_with(imports)), ..row(month, 1, 0) };
+        let rows = [row("2026-12", 1, 0), closed("2026-10", 5), closed("2026-08", 3)];
+        let limits: Vec<_> = history(rows[0], &rows, 12).iter().map(|month| month.limits).collect();
+        let (five, three) = (Some(ended_with(5)), Some(ended_with(3)));
+        assert_eq!(limits, [None, five, five, three, three]);
+        assert_eq!(in_month("2026-11".parse().unwrap(), Some(rows[1])).limits, five);
+        assert_eq!(in_month("2026-07".parse().unwrap(), None).limits, None);
     }
 
     #[test]

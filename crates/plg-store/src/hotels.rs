@@ -1,7 +1,9 @@
 //! Registered hotels. A hotel without a row has the default plan, UTC and no overrides.
 
+use crate::connect::begin_write;
 use crate::error::StoreError;
 use crate::in_order::InOrder;
+use crate::months;
 use crate::schema::hotel;
 use chrono::{DateTime, Utc};
 use plg_core::calendar::TimeZone;
@@ -9,8 +11,8 @@ use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Limits, Plans};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    ActiveValue, ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
 
 /// What is known about a hotel.
@@ -96,6 +98,29 @@ pub async fn get(db: &impl ConnectionTrait, hotel_id: HotelId) -> Result<Profile
     })
 }
 
+/// Registers a hotel, or changes it, as [`put`] does; only if it is still as it was `known` to be, where that is told.
+/// A month that is over keeps the limits that it ended with. Says whether it was changed.
+///
+/// # Errors
+/// When the database cannot be written.
+pub async fn change(
+    db: &DatabaseConnection,
+    plans: &Plans,
+    hotel_id: HotelId,
+    known: Option<&Profile>,
+    new: (&str, TimeZone, LimitOverrides),
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let txn = begin_write(db).await?;
+    months::turn_if_over(&txn, plans, hotel_id, now).await?;
+    let is_changed = match known {
+        Some(known) => replace(&txn, hotel_id, known, new, now).await?,
+        None => put(&txn, hotel_id, new, now).await.map(|()| true)?,
+    };
+    txn.commit().await?;
+    Ok(is_changed)
+}
+
 /// Registers a hotel, or changes it. Takes effect with the next action, on every replica.
 ///
 /// # Errors
@@ -116,10 +141,7 @@ pub async fn put(
 }
 
 /// As [`put`], if the hotel is still as it was `known` to be. Says whether it was.
-///
-/// # Errors
-/// When the database cannot be written.
-pub async fn replace(
+async fn replace(
     db: &impl ConnectionTrait,
     hotel_id: HotelId,
     known: &Profile,

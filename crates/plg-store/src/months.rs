@@ -5,7 +5,7 @@
 //! closed, and never stamps an event into a month whose balance has been carried on.
 
 use crate::connect::begin_write;
-use crate::dialect::{Rows, Sql, writer_of};
+use crate::dialect::{Rows, Sql, json, writer_of};
 use crate::error::StoreError;
 use crate::hotels::{PROFILE_COLUMNS, Profile, ProfileRow};
 use crate::in_order::InOrder;
@@ -191,17 +191,7 @@ async fn open_months(
         return Ok(0);
     }
     if !turned.is_empty() {
-        let rows = Rows::new()
-            .uuid("hotel_id", turned.iter().map(|(hotel, _)| hotel.hotel_id.0))
-            .int("month", turned.iter().map(|(hotel, _)| hotel.month.number()));
-        let close = Sql::new(
-            txn,
-            "update usage_monthly set closed = true where (hotel_id, month) in \
-             (select t.hotel_id, t.month from ",
-        );
-        let hotels = turned.iter().map(|(hotel, _)| hotel.hotel_id);
-        let close = close.rows(rows).text(")").of_one_hotel("hotel_id", hotels);
-        txn.execute_raw(close.statement()).await?;
+        txn.execute_raw(close(txn, turned.iter().map(|(hotel, _)| *hotel))?.statement()).await?;
     }
     let mut opened: Vec<Opening> = turned
         .into_iter()
@@ -218,6 +208,44 @@ async fn open_months(
     partitions::ensure(txn, &opened.iter().map(|opening| opening.month).collect()).await?;
     txn.execute_raw(insert_months(txn, &opened).statement()).await?;
     Ok(opened.len())
+}
+
+/// The write that closes months, and notes with which limits.
+fn close<'a>(
+    db: &impl ConnectionTrait,
+    hotels: impl Iterator<Item = &'a HotelState> + Clone,
+) -> Result<Sql, StoreError> {
+    let limits = hotels.clone().map(|hotel| serde_json::to_string(&hotel.limits));
+    let limits = limits.collect::<Result<Vec<_>, _>>();
+    let limits = limits.map_err(|_| StoreError::corrupt("limits", "not representable"))?;
+    let rows = Rows::new()
+        .uuid("hotel_id", hotels.clone().map(|hotel| hotel.hotel_id.0))
+        .int("month", hotels.clone().map(|hotel| hotel.month.number()))
+        .text("limits", limits.into_iter());
+    let set = format!("usage_monthly as u set closed = true, limits = {}", json(db, "t.limits"));
+    let close = Sql::update(db, &set, rows).text(OF_ROWS);
+    Ok(close.of_one_hotel("u.hotel_id", hotels.map(|hotel| hotel.hotel_id)))
+}
+
+/// Closes a hotel's month if it is over, and opens the next, before the limits change with which it was over.
+pub(crate) async fn turn_if_over(
+    txn: &impl ConnectionTrait,
+    plans: &Plans,
+    hotel_id: HotelId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let hotels = BTreeSet::from([hotel_id]);
+    let is_over = |hotel: &HotelState| hotel.month_at(now) > hotel.month;
+    // Without a lock first: hardly ever it is.
+    if !look(txn, plans, &hotels).await?.iter().any(|(hotel, _)| is_over(hotel)) {
+        return Ok(());
+    }
+    let locked = lock_open(txn, plans, &hotels).await?;
+    // Unless somebody else has turned it meanwhile, and left none that was open when this began to wait.
+    if !locked.is_empty() {
+        open_months(txn, &hotels, &locked, now).await?;
+    }
+    Ok(())
 }
 
 /// Opens the month of each hotel that has none, while holding no lock.

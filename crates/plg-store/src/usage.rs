@@ -7,6 +7,7 @@ use crate::in_order::InOrder;
 use crate::schema::usage_monthly;
 use plg_core::calendar::Month;
 use plg_core::ids::HotelId;
+use plg_core::plan::Limits;
 use plg_core::quota::Counters;
 use plg_core::usage::MonthUsage;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -47,7 +48,8 @@ fn open_month(row: &mut InOrder<'_>) -> Result<Option<MonthUsage>, StoreError> {
     let last_rollup_at = row.take()?;
     // NULL, as all behind it are, where no month is open.
     let Some(month) = row.take()? else { return Ok(None) };
-    Ok(Some(MonthUsage { month: month_of(month)?, counters: row.counters()?, last_rollup_at }))
+    let (month, counters) = (month_of(month)?, row.counters()?);
+    Ok(Some(MonthUsage { month, counters, last_rollup_at, limits: None }))
 }
 
 /// [`current`] of one hotel.
@@ -88,9 +90,15 @@ pub async fn until(
                 active_users: row.active_users,
             },
             last_rollup_at: row.last_rollup_at,
+            limits: row.limits.map(limits_of).transpose()?,
         })
     };
     rows.into_iter().map(usage).collect()
+}
+
+fn limits_of(noted: serde_json::Value) -> Result<Limits, StoreError> {
+    let text = noted.to_string();
+    serde_json::from_value(noted).map_err(|_| StoreError::corrupt("limits", text))
 }
 
 pub(crate) fn month_of(number: i32) -> Result<Month, StoreError> {

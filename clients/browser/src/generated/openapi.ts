@@ -709,6 +709,7 @@ export interface components {
         /** @description A hotel's usage in one month. */
         Usage: components["schemas"]["UsageMonth"] & {
             hotel_id: components["schemas"]["HotelId"];
+            /** @description The plan of today. */
             plan: string;
             time_zone: components["schemas"]["TimeZone"];
         };
@@ -716,6 +717,7 @@ export interface components {
         UsageHistory: {
             hotel_id: components["schemas"]["HotelId"];
             months: components["schemas"]["UsageMonth"][];
+            /** @description The plan of today. */
             plan: string;
             time_zone: components["schemas"]["TimeZone"];
         };
@@ -727,7 +729,7 @@ export interface components {
              */
             last_rollup_at: string | null;
             month: components["schemas"]["Month"];
-            /** @description Against the limits of today, past months too: with which a month was sold is known where it was sold. */
+            /** @description Against the limits of today; of a past month against those with which it was closed, where they are noted. */
             quotas: components["schemas"]["Quotas"];
             /**
              * Format: date-time

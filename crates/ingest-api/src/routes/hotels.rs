@@ -8,11 +8,14 @@ use crate::json::object;
 use crate::openapi::{ChangeProblems, ReadProblems};
 use crate::output::HotelBody;
 use crate::problem::Problem;
+use actix_web::http::header::EntityTag;
 use actix_web::{HttpRequest, HttpResponse, web};
 use plg_core::calendar::TimeZone;
+use plg_core::ids::HotelId;
 use plg_core::plan::LimitOverrides;
 use plg_store::hotels::Profile;
 use serde::Deserialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Read a hotel's plan, time zone and limits
@@ -87,23 +90,31 @@ pub(super) async fn put(
         return Err(Problem::field("plan", detail));
     }
     let profile = Profile { plan: Some(plan.clone()), time_zone, overrides: limits };
-    let now = state.reader.now();
-    if let Some(expected) = expected {
-        let read = move |db| async move { plg_store::hotels::get(&db, hotel_id).await };
-        let known = state.reader.read(read).await?;
-        let is_expected =
-            conditional::is_one_of(&expected, &HotelBody::new(hotel_id, &known, &state.plans))?;
-        let replace = move |db| async move {
-            plg_store::hotels::replace(&db, hotel_id, &known, (&plan, time_zone, limits), now).await
-        };
-        if !is_expected || !state.reader.change(replace).await? {
-            return Err(Problem::changed_meanwhile());
-        }
-    } else {
-        let put = move |db| async move {
-            plg_store::hotels::put(&db, hotel_id, (&plan, time_zone, limits), now).await
-        };
-        state.reader.change(put).await?;
+    let known = match expected {
+        Some(expected) => Some(as_expected(&state, hotel_id, &expected).await?),
+        None => None,
+    };
+    let (now, plans) = (state.reader.now(), Arc::clone(&state.plans));
+    let change = move |db| async move {
+        let new = (&*plan, time_zone, limits);
+        plg_store::hotels::change(&db, &plans, hotel_id, known.as_ref(), new, now).await
+    };
+    if !state.reader.change(change).await? {
+        return Err(Problem::changed_meanwhile());
     }
     Ok(HttpResponse::Ok().json(HotelBody::new(hotel_id, &profile, &state.plans)))
+}
+
+/// The hotel, if it is what the caller has read.
+async fn as_expected(
+    state: &State,
+    hotel_id: HotelId,
+    expected: &[EntityTag],
+) -> Result<Profile, Problem> {
+    let read = move |db| async move { plg_store::hotels::get(&db, hotel_id).await };
+    let known = state.reader.read(read).await?;
+    if !conditional::is_one_of(expected, &HotelBody::new(hotel_id, &known, &state.plans))? {
+        return Err(Problem::changed_meanwhile());
+    }
+    Ok(known)
 }

@@ -1,7 +1,7 @@
 //! Usage now, in a month, and over the months.
 
 use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_invalid, list, seat, used};
-use plg_testkit::Backend;
+use plg_testkit::{Backend, ledger};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -81,24 +81,96 @@ async fn a_month_says_what_is_used_of_each_quota(
     assert_eq!(usage, expected);
 }
 
+/// The months of the history, newest first, with the limit of imports.
+async fn limits(t: &Service) -> Vec<(String, Value)> {
+    let text = |month: &Value| month.as_str().expect("a month").to_owned();
+    let months = history(t, "").await;
+    months.iter().map(|m| (text(&m["month"]), m["quotas"]["imports"]["limit"].clone())).collect()
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_past_month_keeps_its_counters_and_shows_the_limits_of_today(
+async fn a_past_month_keeps_its_counters_and_the_limits_that_it_ended_with(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start_at(backend, "2026-09-15T12:00:00Z").await;
+    t.register(HOTEL, "deluxe", "UTC").await;
+    t.import(HOTEL, "job-1").await;
+    t.register(HOTEL, "suite", "UTC").await;
+    // Closed by the next action, and not by the change of a plan that comes behind it.
+    t.clock.set_to("2026-10-15T12:00:00Z");
+    t.import(HOTEL, "job-2").await;
+    t.register(HOTEL, "superior", "UTC").await;
+    // By the change of a plan, without any action.
+    t.clock.set_to("2026-12-15T12:00:00Z");
+    t.register(HOTEL, "standard", "UTC").await;
+
+    let month = |month: &str, limit: Value| (month.to_owned(), limit);
+    let mut expected = vec![
+        month("2026-12", json!(3)),
+        month("2026-11", json!(15)),
+        month("2026-10", json!(15)),
+        month("2026-09", Value::Null),
+    ];
+    assert_eq!(limits(&t).await, expected);
+    // The month that is open has the limits of now.
+    t.register(HOTEL, "deluxe", "UTC").await;
+    expected[0].1 = json!(50);
+    assert_eq!(limits(&t).await, expected);
+
+    let october = t.get(&format!("/v1/hotels/{HOTEL}/usage?month=2026-10")).await.body;
+    assert_eq!(
+        (&october["plan"], &october["resets_at"]),
+        (&json!("deluxe"), &json!("2026-11-01T00:00:00Z"))
+    );
+    let imports = &october["quotas"]["imports"];
+    assert_eq!((&imports["used"], &imports["remaining"]), (&json!(1), &json!(14)));
+    let before_all = t.get(&format!("/v1/hotels/{HOTEL}/usage?month=2026-08")).await.body;
+    assert_eq!(used(&before_all["quotas"]), [0, 0, 0]);
+    assert_eq!(before_all["quotas"]["imports"]["limit"], 50);
+    t.import(HOTEL, "job-3").await;
+    assert_eq!(limits(&t).await, expected);
+    t.assert_balanced().await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_changed_when_nothing_is_over_turns_no_month(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Service::start_at(backend, "2026-10-31T12:00:00Z").await;
+    let books = t.books().await;
+    let months = async || ledger::number(&books, "select count(*) as n from usage_monthly").await;
+    t.register(HOTEL, "standard", "UTC").await;
+    assert_eq!(months().await, 0, "nothing was recorded yet");
+    t.import(HOTEL, "job-1").await;
+    t.register(HOTEL, "superior", "UTC").await;
+    assert_eq!(months().await, 1);
+    // In Auckland it is November already, but there it was not until now.
+    t.register(HOTEL, "deluxe", "Pacific/Auckland").await;
+    assert_eq!(months().await, 1);
+    t.register(HOTEL, "standard", "Pacific/Auckland").await;
+    assert_eq!(months().await, 2);
+    let expected = [("2026-11".to_owned(), json!(3)), ("2026-10".to_owned(), json!(50))];
+    assert_eq!(limits(&t).await, expected);
+    t.assert_balanced().await;
+}
+
+/// As one that was closed by a program before.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_of_which_no_limits_are_noted_is_against_those_of_today(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let t = Service::start_at(backend, "2026-10-15T12:00:00Z").await;
     t.import(HOTEL, "job-1").await;
     t.clock.set_to("2026-11-15T12:00:00Z");
+    t.import(HOTEL, "job-2").await;
+    let books = t.books().await;
+    assert_eq!(ledger::damage(&books, "update usage_monthly set limits = null").await, 2);
     t.register(HOTEL, "superior", "UTC").await;
-    let october = t.get(&format!("/v1/hotels/{HOTEL}/usage?month=2026-10")).await.body;
-    assert_eq!(
-        (&october["plan"], &october["resets_at"]),
-        (&json!("superior"), &json!("2026-11-01T00:00:00Z"))
-    );
-    let imports = &october["quotas"]["imports"];
-    assert_eq!((&imports["used"], &imports["limit"]), (&json!(1), &json!(15)));
-    let before_all = t.get(&format!("/v1/hotels/{HOTEL}/usage?month=2026-09")).await.body;
-    assert_eq!(used(&before_all["quotas"]), [0, 0, 0]);
+    let month = |month: &str| (month.to_owned(), json!(15));
+    assert_eq!(limits(&t).await, [month("2026-11"), month("2026-10")]);
 }
 
 #[rstest]

@@ -23,6 +23,7 @@ pub struct Model {
     pub missing_events: i64,
     pub rollup_version: i64,
     pub last_rollup_at: Option<DateTimeUtc>,
+    pub limits: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

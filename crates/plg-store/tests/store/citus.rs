@@ -146,7 +146,7 @@ async fn the_write_path_sends_nothing_that_citus_refuses() {
     // All that the write path can send was sent.
     for expected in [
         "for update of u",
-        "set closed = true",
+        "set closed = true, limits = ",
         "insert into usage_monthly",
         "update usage_monthly as u set imports",
         "insert into event_gate",

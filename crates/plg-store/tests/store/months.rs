@@ -3,11 +3,14 @@
 use crate::support::{Store, outcomes};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
+use plg_core::calendar::TimeZone;
 use plg_core::catalogue::Counter;
 use plg_core::decide::Outcome;
 use plg_core::event::Command;
 use plg_core::ids::HotelId;
+use plg_core::plan::LimitOverrides;
 use plg_store::connect::begin_write;
+use plg_store::{hotels, usage};
 use plg_testkit::commands::{add_seat, click, hotel, import, remove_seat};
 use plg_testkit::{Backend, Replica, TestDatabase, ledger};
 use rstest::rstest;
@@ -104,6 +107,75 @@ async fn replicas_whose_clocks_disagree_about_the_month_lose_no_seat(
         assert_eq!(t.used(hotel, Counter::ActiveUsers).await, 9);
     }
     assert_eq!(number(&t, "count(*) as n from usage_monthly where closed").await, 4);
+}
+
+/// Whoever comes first closes the month: an action, or a change of the plan.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_keeps_the_limits_that_it_ended_with_whoever_closes_it(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let t = Store::new(backend).await;
+    t.register(&HOTELS, "deluxe").await;
+    t.record(&HOTELS.map(|id| add_seat(id, 100))).await;
+    let start = Arc::new(Barrier::new(HOTELS.len() + 1));
+    let mut changes = Vec::new();
+    for hotel in HOTELS {
+        let (db, plans, start) = (t.connection().await, t.plans.clone(), Arc::clone(&start));
+        changes.push(tokio::spawn(async move {
+            start.wait().await;
+            let new = ("suite", TimeZone::default(), LimitOverrides::default());
+            let now = instant(FIRST_INSTANT_OF_DECEMBER);
+            for _ in 0..2 {
+                assert!(hotels::change(&db, &plans, hotel, None, new, now).await.unwrap());
+            }
+        }));
+    }
+
+    start.wait().await;
+    race(&t, disagreeing, |racer| HOTELS.map(|id| add_seat(id, racer)).to_vec()).await;
+    join_all(changes).await.into_iter().for_each(|change| change.unwrap());
+
+    assert_one_month_is_open(&t).await;
+    let deluxe = Some(t.plans.limits("deluxe", &LimitOverrides::default()));
+    let november = "2026-11".parse().unwrap();
+    for hotel in HOTELS {
+        let months = usage::until(&t.db, hotel, november, 1).await.unwrap();
+        assert_eq!(months[0].limits, deluxe);
+        assert_eq!(t.used(hotel, Counter::ActiveUsers).await, 9);
+    }
+}
+
+/// SQLite has one lock for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_plan_waits_for_an_action_only_if_the_month_is_over() {
+    let t = Store::of(TestDatabase::on_one_machine(Backend::Postgres).await).await;
+    t.register(&[HOTEL], "deluxe").await;
+    t.record(&[add_seat(HOTEL, 1)]).await;
+    let (november, december) =
+        (instant(LAST_INSTANT_OF_NOVEMBER), instant(FIRST_INSTANT_OF_DECEMBER));
+    let recording = begin_write(&t.db).await.unwrap();
+    plg_store::record(&recording, &t.plans, november, &[add_seat(HOTEL, 2)]).await.unwrap();
+    let (db, plans) = (t.connection().await, t.plans.clone());
+    db.execute_unprepared("set lock_timeout = '10s'").await.unwrap();
+    let change = async move |now| {
+        let new = ("suite", TimeZone::default(), LimitOverrides::default());
+        hotels::change(&db, &plans, HOTEL, None, new, now).await
+    };
+
+    assert!(change(november).await.unwrap());
+    let turning = tokio::spawn(async move { change(december).await });
+    let waiting = "count(*) as n from pg_stat_activity \
+                   where datname = current_database() and wait_event_type = 'Lock'";
+    while !turning.is_finished() && number(&t, waiting).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!turning.is_finished());
+    recording.commit().await.unwrap();
+
+    assert!(turning.await.unwrap().unwrap());
+    assert_eq!(t.used(HOTEL, Counter::ActiveUsers).await, 2, "what was waited for is carried on");
+    assert_one_month_is_open(&t).await;
 }
 
 /// A hotel's first month has no row that all could lock.

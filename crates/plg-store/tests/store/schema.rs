@@ -8,7 +8,7 @@ use plg_testkit::commands::{click, hotel, import};
 use plg_testkit::{Backend, TestDatabase, ledger};
 use rstest::rstest;
 use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DbBackend, Statement, TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait as _,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,17 @@ async fn tables(db: &DatabaseConnection) -> i64 {
         }
     };
     ledger::number(db, select).await
+}
+
+const LOG_KEY: &str = "m20261128_000004_covering_log_key";
+const GATES_IN_ORDER: &str = "m20261128_000005_gates_in_order";
+
+/// Reverts this migration, and those behind it.
+async fn down_before(db: &DatabaseConnection, migration: &str) -> Result<(), DbErr> {
+    let applied =
+        format!("select count(*) as n from seaql_migrations where version >= '{migration}'");
+    let steps = ledger::number(db, &applied).await;
+    migrations::down(db, u32::try_from(steps).unwrap()).await
 }
 
 async fn assert_works(database: TestDatabase) {
@@ -99,7 +110,7 @@ async fn the_key_of_a_log_with_events_is_replaced() {
         assert_eq!(ledger::number(&db, question).await, 1, "made so: {question}");
     }
 
-    migrations::down(&db, 2).await.unwrap();
+    down_before(&db, LOG_KEY).await.unwrap();
     let reset = "do $$ begin execute (select format('alter table %I reset \
                  (autovacuum_vacuum_insert_scale_factor)', relname) from pg_class \
                  where relname like 'product_event_%' and relkind = 'r'); end $$";
@@ -222,7 +233,8 @@ async fn dedup_keys_in_another_form_stop_the_migration(
     let database = TestDatabase::empty(backend).await;
     let db = connect(&database).await;
     migrations::up(&db).await.unwrap();
-    migrations::down(&db, 1).await.unwrap();
+    down_before(&db, GATES_IN_ORDER).await.unwrap();
+    let behind = pending(&db).await;
     let (id, passed) =
         (ledger::uuid(&db, hotel(1).0), if table == "event_window" { ", 1" } else { "" });
     let gate =
@@ -232,9 +244,9 @@ async fn dedup_keys_in_another_form_stop_the_migration(
     let refusal = migrations::up(&db).await.unwrap_err().to_string();
 
     assert!(refusal.contains(&format!("{table} holds dedup keys")), "{refusal}");
-    assert_eq!(pending(&db).await, 1);
+    assert_eq!(pending(&db).await, behind);
     // Before anything is done for the migrations before it: the log is not touched.
-    migrations::down(&db, 1).await.unwrap();
+    down_before(&db, LOG_KEY).await.unwrap();
     let reader = database.connect().await;
     let reading = reader.begin().await.unwrap();
     ledger::number(&reading, "select count(*) as n from product_event").await;
@@ -244,11 +256,11 @@ async fn dedup_keys_in_another_form_stop_the_migration(
     }
     reading.rollback().await.unwrap();
     // By somebody who knows that they are in the right form.
-    let noted = "insert into seaql_migrations values ('m20261128_000005_gates_in_order', 0)";
-    ledger::damage(&db, noted).await;
+    let noted = format!("insert into seaql_migrations values ('{GATES_IN_ORDER}', 0)");
+    ledger::damage(&db, &noted).await;
     migrations::up(&db).await.unwrap();
     assert_eq!(pending(&db).await, 0);
-    migrations::down(&db, 2).await.unwrap();
+    down_before(&db, LOG_KEY).await.unwrap();
     ledger::damage(&db, &format!("delete from {table}")).await;
     migrations::up(&db).await.unwrap();
     assert_eq!(pending(&db).await, 0);
@@ -263,12 +275,12 @@ async fn a_migration_gives_way_to_a_reader_that_does_not_end() {
     let reading = reader.begin().await.unwrap();
     ledger::number(&reading, "select count(*) as n from product_event").await;
 
-    let refusal = migrations::down(&db, 2).await.unwrap_err().to_string();
+    let refusal = down_before(&db, LOG_KEY).await.unwrap_err().to_string();
 
     assert!(refusal.contains("nothing was changed, run it again"), "{refusal}");
     assert_eq!(pending(&db).await, 0);
     reading.rollback().await.unwrap();
-    migrations::down(&db, 2).await.unwrap();
+    down_before(&db, LOG_KEY).await.unwrap();
 }
 
 /// A deadline that somebody has set for the requests of a role, or a database, is none for the schema. On PostgreSQL
@@ -284,7 +296,7 @@ async fn a_migration_may_take_longer_than_a_request() {
                     current_database()); end $$";
     ledger::damage(&connect(&database).await, deadline).await;
     let db = connect(&database).await;
-    let migrating = tokio::spawn(async move { migrations::down(&db, 2).await });
+    let migrating = tokio::spawn(async move { down_before(&db, LOG_KEY).await });
     let waiting = "select count(*) as n from pg_stat_activity where datname = current_database() \
                    and wait_event_type = 'Lock' and clock_timestamp() - query_start > interval '400 ms'";
     // Not in the transaction, which would be shown what others did at its first look.
