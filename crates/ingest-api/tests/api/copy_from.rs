@@ -47,10 +47,11 @@ async fn keyed_import(api: &Api) -> Answer {
 
 /// Something of everything, in two months.
 async fn spend_two_months(t: &Service, clock: &TestClock) {
-    let profile = json!({
+    let hotel = format!("/v1/hotels/{HOTEL}");
+    let mut profile = json!({
         "plan": "deluxe", "time_zone": "Pacific/Auckland", "limits": { "exports": 7, "imports": null }
     });
-    assert_eq!(t.put(&format!("/v1/hotels/{HOTEL}"), &profile).await.status, 200);
+    assert_eq!(t.put(&hotel, &profile).await.status, 200);
     assert_created(&keyed_import(t).await);
     assert_created(&t.export(HOTEL, "export-1").await);
     assert_created(&t.add_seat(HOTEL, seat(1)).await);
@@ -61,6 +62,9 @@ async fn spend_two_months(t: &Service, clock: &TestClock) {
     assert_eq!(t.event(HOTEL, "paywall_view", view).await.outcome(), "recorded");
     assert_created(&t.export(HOTEL, "export-2").await);
     assert_eq!(t.remove_seat(HOTEL, seat(2)).await.status, 200);
+    // The month before keeps the limit that it had.
+    profile["limits"]["exports"] = json!(9);
+    assert_eq!(t.put(&hotel, &profile).await.status, 200);
     let books = t.books().await;
     let run = ledger::uuid(&books, Uuid::from_u128(5));
     let hotel = ledger::uuid(&books, HOTEL);
