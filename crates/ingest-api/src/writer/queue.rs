@@ -1,10 +1,10 @@
 //! Who waits, and which lane takes them.
 //!
 //! A lane takes whatever waits. Another lane of the same queue begins beside it when as much waits as the first has: and
-//! [many](MANY) at that, unless it has but [a few](FEW), or batches [wait](Overhead::is_waiting) more than they work. It begins as
-//! well when a batch of them waits, or if the first takes long. Until then, more would come of waiting for its commit
-//! than of a commit of one's own. A hotel is with one lane at a time, so its commands keep their order and meet no other
-//! lane's locks.
+//! [many](MANY) at that, unless it has but [a few](FEW), or batches [wait](Overhead::is_waiting) more than they work. It
+//! begins as well when a batch of them waits, or if the first takes long. Until then, more would come of waiting for its
+//! commit than of a commit of one's own. A hotel is with one lane at a time, so its commands keep their order and meet no
+//! other lane's locks.
 
 use super::overhead::Overhead;
 use super::packing::{Limits, hotels_of, take_batch};

@@ -2,8 +2,8 @@
 
 use crate::support::{HOTEL, OTHER_HOTEL, Service, assert_created, assert_invalid, assert_problem};
 use futures_util::future::join_all;
-use plg_testkit::Backend;
 use plg_testkit::app::{Api, hotel};
+use plg_testkit::{Backend, ledger};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -141,4 +141,27 @@ async fn a_hotel_is_changed_as_it_was_read_or_not_at_all(
             assert_eq!(statuses, [200, 412, 412], "{answers:?}");
         }
     }
+}
+
+/// Its month is over, and with which limits nobody can say.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hotel_that_cannot_be_read_is_set_again(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values("time_zone = 'Mars/Olympus'", "limit_overrides = '{\"rockets\": 1}'")] damage: &str,
+) {
+    let t = Service::start_at(backend, "2026-10-15T12:00:00Z").await;
+    put(&t, json!({ "plan": "superior", "time_zone": "UTC" })).await;
+    assert_created(&t.import(HOTEL, "job-1").await);
+    ledger::damage(&t.books().await, &format!("update hotel set {damage}")).await;
+    t.clock.set_to("2026-11-15T12:00:00Z");
+    let unreadable = t.import(HOTEL, "job-2").await;
+    assert_eq!((unreadable.status, unreadable.code()), (500, "internal"));
+
+    put(&t, json!({ "plan": "deluxe", "time_zone": "UTC" })).await;
+
+    assert_created(&t.import(HOTEL, "job-2").await);
+    let usage = t.get(&format!("/v1/hotels/{HOTEL}/usage")).await.body;
+    assert_eq!((&usage["month"], &usage["plan"]), (&json!("2026-11"), &json!("deluxe")));
+    t.assert_balanced().await;
 }

@@ -2,7 +2,6 @@
 //! one hotel. On PostgreSQL only: nobody distributes SQLite.
 
 use plg_core::event::Command;
-use plg_core::ids::HotelId;
 use plg_core::plan::{LimitOverrides, Plans};
 use plg_store::connect::{self, Planning};
 use plg_store::{hotels, record_batch};
@@ -125,7 +124,8 @@ async fn write_everything(url: &str) {
             record(now, &workload.batch(100)).await;
         }
         let profile = ("suite", "UTC".parse().unwrap(), LimitOverrides::default());
-        hotels::put(&db, HotelId(id.0), profile, chrono::Utc::now()).await.unwrap();
+        let over = "2027-01-01T00:00:00Z".parse().unwrap();
+        assert!(hotels::change(&db, &plans, id, None, profile, over).await.unwrap());
     }
     db.close().await.unwrap();
 }
