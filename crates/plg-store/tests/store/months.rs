@@ -26,6 +26,10 @@ const RACERS: u128 = 8;
 const LAST_INSTANT_OF_NOVEMBER: &str = "2026-11-30T23:59:59.999999Z";
 const FIRST_INSTANT_OF_DECEMBER: &str = "2026-12-01T00:00:00Z";
 
+/// Sessions of PostgreSQL that wait for a lock.
+const WAITING: &str = "count(*) as n from pg_stat_activity \
+                       where datname = current_database() and wait_event_type = 'Lock'";
+
 fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
@@ -165,9 +169,7 @@ async fn a_change_of_the_plan_waits_for_an_action_only_if_the_month_is_over() {
 
     assert!(change(november).await.unwrap());
     let turning = tokio::spawn(async move { change(december).await });
-    let waiting = "count(*) as n from pg_stat_activity \
-                   where datname = current_database() and wait_event_type = 'Lock'";
-    while !turning.is_finished() && number(&t, waiting).await == 0 {
+    while !turning.is_finished() && number(&t, WAITING).await == 0 {
         tokio::task::yield_now().await;
     }
     assert!(!turning.is_finished());
@@ -302,9 +304,7 @@ async fn a_batch_outlasts_all_who_turn_the_months_of_its_hotels() {
     };
     // Or the batch is done.
     let waiting = async |batch: &JoinHandle<_>, sessions| {
-        let waiting = "count(*) as n from pg_stat_activity \
-                       where datname = current_database() and wait_event_type = 'Lock'";
-        while !batch.is_finished() && number(&t, waiting).await < sessions {
+        while !batch.is_finished() && number(&t, WAITING).await < sessions {
             tokio::task::yield_now().await;
         }
     };
